@@ -1,0 +1,64 @@
+import type { Log } from '../log.ts';
+import type { Database } from '../store/database.ts';
+import type { CallEvent, EventSink } from './events.ts';
+
+const flushAfterMs = 500;
+const batchSize = 200;
+const keepAtMost = 10_000;
+const dayMs = 86_400_000;
+
+/** Keeps events in the database, written in batches, for `days` days. */
+export function createSqliteSink(database: Database, log: Log, days: number): EventSink {
+  let waiting: CallEvent[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let writing: Promise<void> = Promise.resolve();
+  let nextSweepAt = 0;
+
+  const flush = (): Promise<void> => {
+    clearTimeout(timer);
+    timer = undefined;
+    const batch = waiting.splice(0);
+    if (batch.length > 0) writing = writing.then(() => write(batch));
+    return writing;
+  };
+  const write = async (batch: CallEvent[]): Promise<void> => {
+    try {
+      await database.write(async (trx) => {
+        for (let i = 0; i < batch.length; i += 50) {
+          await trx.insertInto('calls').values(batch.slice(i, i + 50).map(toRow)).execute();
+        }
+        if (Date.now() < nextSweepAt) return;
+        nextSweepAt = Date.now() + dayMs / 24;
+        await trx.deleteFrom('calls').where('at', '<', Date.now() - days * dayMs).execute();
+      });
+    } catch (error) {
+      log.warn({ error, lost: batch.length }, 'call events could not be kept');
+    }
+  };
+  return {
+    name: 'sqlite',
+    record(event) {
+      if (waiting.length >= keepAtMost) return;
+      waiting.push(event);
+      if (waiting.length >= batchSize) void flush();
+      else timer ??= setTimeout(() => void flush(), flushAfterMs).unref();
+    },
+    flush,
+    close: flush,
+  };
+}
+
+function toRow(event: CallEvent) {
+  const { durationMs, bytesIn, bytesOut, version, cost, run, parent, search, ...same } = event;
+  return {
+    ...same,
+    version: version ?? null,
+    duration_ms: durationMs,
+    bytes_in: bytesIn,
+    bytes_out: bytesOut,
+    cost: cost ?? null,
+    run: run ?? null,
+    parent: parent ?? null,
+    search: search ?? null,
+  };
+}

@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import { localTenant } from './access/principals.ts';
+import type { EventSink } from './analytics/events.ts';
+import { createSqliteSink } from './analytics/sqlite-sink.ts';
+import { type Call, createCall } from './catalog/call.ts';
+import { type Catalog, createCatalog, type ToolSource } from './catalog/catalog.ts';
+import type { Config } from './config.ts';
+import type { EntryKinds } from './library/kind.ts';
+import type { SaveParts } from './library/save.ts';
+import { createLibrarySource } from './library/sync.ts';
+import type { Log } from './log.ts';
+import { openQuickJs } from './sandbox/quickjs.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
+import { createToolSearch, type ToolSearch } from './search/search.ts';
+import { createListing, type Listing } from './server/listing.ts';
+import { createSkillKind } from './skills/kind.ts';
+import { type Database, openDatabase } from './store/database.ts';
+import { createBuiltins } from './tools/index.ts';
+
+/** A whole ToolWeaver. `close` ends every process and thread of it and keeps what waits to be written. */
+export interface App {
+  config: Config;
+  log: Log;
+  database: Database;
+  catalog: Catalog;
+  source: ToolSource;
+  search: ToolSearch;
+  library: SaveParts;
+  call: Call;
+  listing: Listing;
+  sandbox: () => Sandbox;
+  sink: EventSink;
+  close(): Promise<void>;
+}
+
+/**
+ * Builds everything once, in order of dependence. A database of `:memory:` is for tests.
+ * @throws WeaverError of openDatabase.
+ */
+export async function openApp(config: Config, log: Log, databaseFile = databaseFileOf(config)): Promise<App> {
+  const database = await openDatabase(databaseFile);
+  const sink = config.analyticsBackend.includes('sqlite') ? createSqliteSink(database, log, config.eventDays) : noSink;
+  let engine: Sandbox | undefined;
+  const sandbox = (): Sandbox => {
+    engine ??= openQuickJs({ ...(config.sandboxThreads && { threads: config.sandboxThreads }) });
+    return engine;
+  };
+
+  // The catalog holds built-in tools that look into it: they are handed how to reach it, not it.
+  const kinds: EntryKinds = {
+    skill: createSkillKind({ database, sandbox, log, catalog: () => catalog, call: (request) => call(request) }),
+  };
+  const source = createLibrarySource(database, () => catalog, kinds);
+  const { search, follow } = createToolSearch(() => catalog);
+  const builtins = createBuiltins({ database, source, catalog: () => catalog, search, library: () => library });
+  const catalog = createCatalog(builtins);
+  const library: SaveParts = { database, catalog, kinds, approval: config.approval };
+  const call = createCall({ catalog, source, sink, log, callTimeoutMs: config.callTimeoutMs });
+  const listing = createListing({ catalog, database, config, log });
+  follow(catalog);
+  await source.freshen(localTenant);
+
+  const close = async (): Promise<void> => {
+    await engine?.close();
+    await sink.close();
+    await database.close();
+  };
+  return { config, log, database, catalog, source, search, library, call, listing, sandbox, sink, close };
+}
+
+/** Where the database is: the address given, or a file in the home. */
+export function databaseFileOf({ databaseUrl, home }: Config): string {
+  return databaseUrl === undefined ? join(home, 'toolweaver.db') : decodeURIComponent(new URL(databaseUrl).pathname);
+}
+
+const noSink: EventSink = { name: 'none', record() {}, flush: async () => {}, close: async () => {} };

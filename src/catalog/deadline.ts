@@ -1,0 +1,33 @@
+import { WeaverError } from '../errors.ts';
+
+/**
+ * Runs `work` until it ends, the caller cancels or the deadline (milliseconds since 1970) passes, whichever is first.
+ * `work`'s signal fires in the last two cases; its own end is then no longer waited for.
+ * @throws WeaverError `cancelled`, `timed_out`, or whatever `work` throws.
+ */
+export async function underDeadline<T>(
+  outer: AbortSignal,
+  deadlineAt: number,
+  name: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  let stop: (error: WeaverError) => void = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    stop = (error) => {
+      controller.abort(error);
+      reject(error);
+    };
+  });
+  const onAbort = () => stop(new WeaverError('cancelled', `${name} was cancelled by its caller.`));
+  const onDeadline = () => stop(new WeaverError('timed_out', `${name} did not end in the time allowed for the call.`));
+  const timer = setTimeout(onDeadline, Math.min(Math.max(deadlineAt - Date.now(), 0), 2 ** 31 - 1));
+  outer.addEventListener('abort', onAbort, { once: true });
+  if (outer.aborted) onAbort();
+  try {
+    return await Promise.race([stopped, controller.signal.aborted ? stopped : work(controller.signal)]);
+  } finally {
+    clearTimeout(timer);
+    outer.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,16 @@
+import type { Finding } from '../contracts.ts';
+
+/** A finding that refuses; its message is the place followed by what is wrong with it. */
+export const refusal = (where: string, rule: string, problem: string, remedy: string): Finding => ({
+  rule,
+  severity: 'error',
+  where,
+  message: `${where} ${problem}`,
+  remedy,
+});
+
+/** A finding that only warns. */
+export const warning = (where: string, rule: string, problem: string, remedy: string): Finding => ({
+  ...refusal(where, rule, problem, remedy),
+  severity: 'warning',
+});

@@ -1,0 +1,61 @@
+import type { CallRequest, Capabilities, JsonSchema, Lock, Outcome, Progress, Risk, Scope } from '../contracts.ts';
+
+export type ToolKind = 'builtin' | 'skill' | 'workflow' | 'upstream' | 'agent';
+
+/** MCP's hints about a tool (MCP 2025-11-25, ToolAnnotations), derived from what it can reach, never asserted. */
+export interface ToolAnnotations {
+  readOnlyHint: boolean;
+  destructiveHint: boolean;
+  idempotentHint: boolean;
+  openWorldHint: boolean;
+}
+
+/** What a running tool is given. */
+export interface ToolContext {
+  request: CallRequest;
+  callId: string;
+  runId: string;
+  /** Fires when the caller cancels or the deadline passes. */
+  signal: AbortSignal;
+  progress(progress: Progress): void;
+  /** Calls another tool on the same road, with what this tool's seal grants. */
+  call(tool: string, input: unknown): Promise<Outcome>;
+}
+
+/** Anything callable, whatever is behind it. */
+export interface Tool {
+  readonly name: string;
+  readonly kind: ToolKind;
+  readonly title: string;
+  readonly description: string;
+  readonly input: JsonSchema;
+  readonly output?: JsonSchema;
+  readonly annotations: ToolAnnotations;
+  readonly version?: string;
+  /** The scope that a principal needs to call it. */
+  readonly needs: Scope;
+  readonly risk: Risk;
+  /** Of saved entries: what their nested calls may reach, and the seal that says so. */
+  readonly seal?: string;
+  readonly lock?: Lock;
+  readonly capabilities?: Capabilities;
+  /** Only of tools that hand their call to another (`call_tool`): which one, and whether it must be read-only. */
+  forward?(input: unknown): { tool: string; version?: string; input: unknown; onlyReading: boolean };
+  /** More words that search may find it by. */
+  readonly words?: { useWhen: string[]; exampleRequests: string[]; tags: string[]; code?: string };
+  /** May throw a WeaverError, which becomes a failed outcome. */
+  run(input: unknown, ctx: ToolContext): Promise<Outcome>;
+}
+
+/** The hints that follow from a risk. */
+export function annotationsOf(risk: Risk): ToolAnnotations {
+  const isReadOnly = risk === 'none' || risk === 'reads';
+  return {
+    readOnlyHint: isReadOnly,
+    destructiveHint: !isReadOnly,
+    idempotentHint: isReadOnly,
+    openWorldHint: risk === 'open_network' || risk === 'secrets',
+  };
+}
+
+export const done = (value: unknown): Outcome => ({ status: 'done', value });

@@ -1,0 +1,85 @@
+import type { Command } from 'commander';
+import { localPerson } from '../access/principals.ts';
+import type { App } from '../app.ts';
+import { type LoadedConfig, loadConfig, metaOf, type SettingName, settingNames } from '../config.ts';
+import type { CallRequest, Principal } from '../contracts.ts';
+import { createLog } from '../log.ts';
+import { isTerminal, printError } from './output.ts';
+
+/** What every command is given. */
+export interface Cli {
+  env: NodeJS.ProcessEnv;
+  asJson: boolean;
+  loaded: LoadedConfig;
+  /** Fires at Ctrl-C and SIGTERM. */
+  signal: AbortSignal;
+}
+
+/** Adds a command with `--json` and an example in its help. */
+export function addCommand(parent: Command, nameAndArguments: string, description: string, example: string): Command {
+  return parent
+    .command(nameAndArguments)
+    .description(description)
+    .option('--json', 'print JSON for programs')
+    .addHelpText('after', `\nExample:\n  ${example.replaceAll('\n', '\n  ')}`);
+}
+
+/** Makes a command's action: settings are read, errors printed in one form, and the exit code set. */
+export function action(env: NodeJS.ProcessEnv, run: (cli: Cli, ...args: string[]) => Promise<number | undefined>) {
+  return async (...given: unknown[]): Promise<void> => {
+    const command = given.at(-1) as Command;
+    const options = command.optsWithGlobals();
+    const asJson = options.json === true;
+    try {
+      const loaded = loadConfig(env, settingFlags(options));
+      const args = given.slice(0, -2) as string[];
+      process.exitCode = (await run({ env, asJson, loaded, signal: stopSignal() }, ...args)) ?? 0;
+    } catch (error) {
+      process.exitCode = printError(error, asJson);
+    }
+  };
+}
+
+/** Adds a flag for every setting that is no secret. */
+export function addSettingFlags(program: Command, describe: (name: SettingName) => string, flag: (name: SettingName) => string): void {
+  for (const name of settingNames) {
+    if (!metaOf(name).isSecret) program.option(`--${flag(name)} <value>`, describe(name));
+  }
+}
+
+function settingFlags(options: Record<string, unknown>): Partial<Record<SettingName, unknown>> {
+  return Object.fromEntries(settingNames.filter((name) => name in options).map((name) => [name, options[name]]));
+}
+
+/** Opens a ToolWeaver for one command and closes it after. */
+export async function withApp<T>(cli: Cli, work: (app: App) => Promise<T>): Promise<T> {
+  const { openApp } = await import('../app.ts');
+  const app = await openApp(cli.loaded.config, createLog(cli.loaded.config.logLevel));
+  try {
+    return await work(app);
+  } finally {
+    await app.close();
+  }
+}
+
+/** The person at the command line; without a terminal there may be no person, so nothing is approved. */
+export function cliPrincipal(): Principal {
+  const person = localPerson();
+  return isTerminal() ? person : { ...person, scopes: person.scopes.filter((scope) => scope !== 'approve') };
+}
+
+/** A call from the command line. */
+export const cliRequest = (cli: Cli, tool: string, input: unknown): CallRequest => ({
+  tool,
+  input,
+  principal: cliPrincipal(),
+  via: 'cli',
+  signal: cli.signal,
+});
+
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  return controller.signal;
+}

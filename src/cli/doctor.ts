@@ -1,0 +1,102 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { sql } from 'kysely';
+import { localTenant } from '../access/principals.ts';
+import type { App } from '../app.ts';
+import { toWeaverError } from '../errors.ts';
+import { sha256 } from '../json.ts';
+import { defaultLimits } from '../sandbox/sandbox.ts';
+import { action, addCommand, type Cli, withApp } from './command.ts';
+import { columns, print } from './output.ts';
+
+interface Part {
+  part: string;
+  state: 'ok' | 'absent' | 'broken';
+  detail: string;
+  /** What its absence or fault costs. */
+  costs: string;
+}
+
+/** `toolweaver doctor`: each part, whether it is there, and what it costs where it is not. */
+export function addDoctor(program: Command, env: NodeJS.ProcessEnv): void {
+  addCommand(program, 'doctor', 'Check every part of this installation.', 'toolweaver doctor').action(
+    action(env, async (cli) => {
+      const parts = [await part('node', 'everything', nodeVersion), await part('home', 'nothing can be kept', () => home(cli))];
+      parts.push(...(await appParts(cli)));
+      const rows = parts.map((one) => [one.state, one.part, one.detail, one.state === 'ok' ? '' : `costs: ${one.costs}`]);
+      print(cli.asJson, { parts }, () => columns(rows));
+      return parts.some((one) => one.state === 'broken') ? 1 : 0;
+    }),
+  );
+}
+
+async function appParts(cli: Cli): Promise<Part[]> {
+  try {
+    return await withApp(cli, async (app) => [
+      await part('database', 'nothing can be kept', () => database(app)),
+      await part('sandbox', 'skills cannot run or be checked', () => sandbox(app)),
+      await part('compiler', 'skills cannot be saved', compiler),
+      await part('search', 'tools cannot be found by words', () => search(app)),
+    ]);
+  } catch (error) {
+    return [broken('database', 'nothing works without it', error)];
+  }
+}
+
+async function part(name: string, costs: string, check: () => Promise<string> | string): Promise<Part> {
+  try {
+    return { part: name, state: 'ok', detail: await check(), costs };
+  } catch (error) {
+    return broken(name, costs, error);
+  }
+}
+
+function broken(name: string, costs: string, thrown: unknown): Part {
+  const error = toWeaverError(thrown);
+  const cause = error.code === 'internal' ? String((error.cause as Error)?.message ?? error.cause) : '';
+  return { part: name, state: 'broken', detail: `[${error.code}] ${error.message} ${cause}`.trim(), costs };
+}
+
+const nodeVersion = (): string => `${process.version} on ${process.platform} ${process.arch}`;
+
+function home({ loaded: { config } }: Cli): string {
+  if (!existsSync(config.home)) return `${config.home} (made at first use)`;
+  accessSync(config.home, constants.R_OK | constants.W_OK);
+  return config.home;
+}
+
+async function database({ database: { read, file } }: App): Promise<string> {
+  const { rows } = await sql<{ quick_check: string }>`pragma quick_check`.execute(read);
+  if (rows[0]?.quick_check !== 'ok') throw new Error(`damaged: ${rows.map((row) => row.quick_check).join('; ')}`);
+  const count = await read.selectFrom('versions').select((eb) => eb.fn.countAll().as('all')).executeTakeFirst();
+  return `${file}, ${Number(count?.all ?? 0)} versions, quick check ok`;
+}
+
+async function sandbox(app: App): Promise<string> {
+  const text = 'export default (input) => input.a + 1;';
+  const started = performance.now();
+  const result = await app.sandbox().run({
+    id: 'doctor',
+    program: { hash: sha256(text), text },
+    input: { a: 41 },
+    limits: defaultLimits,
+    now: Date.now(),
+    seed: 1,
+    callTool: async () => null,
+    signal: new AbortController().signal,
+  });
+  if (!result.ok) throw result.error;
+  if (result.value !== 42) throw new Error(`answered ${JSON.stringify(result.value)} instead of 42`);
+  return `quickjs, first call in ${Math.round(performance.now() - started)} ms`;
+}
+
+async function compiler(): Promise<string> {
+  const esbuild = await import('esbuild');
+  await esbuild.transform('const a: number = 1', { loader: 'ts' });
+  return `esbuild ${esbuild.version}`;
+}
+
+function search(app: App): string {
+  const { hits } = app.search(localTenant, 'search tools', 1);
+  return `keyword search over ${app.catalog.list(localTenant).length} tools, first hit ${hits[0]?.name ?? 'none'}`;
+}

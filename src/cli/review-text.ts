@@ -1,0 +1,32 @@
+import { createTwoFilesPatch } from 'diff';
+import type { Finding } from '../contracts.ts';
+import type { PartDiff, ReviewView } from '../library/review-view.ts';
+import { findingLine } from '../server/result.ts';
+
+/** A review as a person reads it: what, why, the differences part by part, findings, who depends on it. */
+export function reviewText({ review, against, risk, parts, dependents }: ReviewView): string {
+  const { id, subject, state, evidence, openedAt, openedBy, decisions } = review;
+  const findings = Array.isArray(evidence.findings) ? (evidence.findings as Finding[]) : [];
+  const examples = Array.isArray(evidence.examples) ? (evidence.examples as { passed: boolean }[]) : [];
+  return [
+    `Review ${id} (${state}): ${subject.kind} of ${subject.name} ${subject.version}`,
+    `why     ${String(evidence.why ?? '')}`,
+    ...(evidence.reason === undefined ? [] : [`reason  ${String(evidence.reason)}`]),
+    `risk    ${risk}`,
+    `seal    ${subject.seal}`,
+    `opened  ${new Date(openedAt).toISOString()} by ${openedBy}`,
+    `against ${against ?? 'nothing: no version is active'}`,
+    `checks  ${examples.filter((one) => one.passed).length} of ${examples.length} examples passed`,
+    `used by ${dependents.length === 0 ? 'nothing' : dependents.join(', ')}`,
+    ...(findings.length === 0 ? [] : ['', 'Findings:', ...findings.map(findingLine)]),
+    ...decisions.map((one) => `decided ${one.decision} by ${one.principal} (${one.how})${one.comment ? `: ${one.comment}` : ''}`),
+    '',
+    ...parts.map((part) => partText(part, against !== undefined)),
+  ].join('\n');
+}
+
+function partText({ part, before, after }: PartDiff, isChange: boolean): string {
+  if (!isChange) return `── ${part} ──\n${after}\n`;
+  const patch = createTwoFilesPatch(part, part, before, after, 'active', 'proposed', { context: 3 });
+  return `── ${part} ──\n${patch.split('\n').slice(1).join('\n')}`;
+}

@@ -1,0 +1,178 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { WeaverError } from './errors.ts';
+import { isRecord } from './json.ts';
+import { logLevels } from './log.ts';
+
+interface SettingMeta {
+  env: string;
+  isSecret?: boolean;
+}
+const setting = <T extends z.ZodType>(schema: T, text: string, meta: SettingMeta) =>
+  schema.describe(text).meta({ ...meta });
+
+const address = (protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    error: `must be an address that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+  });
+
+/** Every setting: its type, default, meaning and environment variable. */
+export const settings = z.strictObject({
+  home: setting(z.string().min(1).default('~/.toolweaver'), 'Folder of the database and of config.yaml.', {
+    env: 'TOOLWEAVER_HOME',
+  }),
+  logLevel: setting(z.enum(logLevels).default('warn'), 'What goes to stderr.', { env: 'TOOLWEAVER_LOG_LEVEL' }),
+  expose: setting(
+    z.enum(['all', 'auto', 'pinned', 'meta']).default('all'),
+    'Which saved tools `tools/list` shows beside the built-ins: all; auto (all up to 40, then pinned and most used); pinned; meta (none).',
+    { env: 'TOOLWEAVER_EXPOSE' },
+  ),
+  pinned: setting(
+    z
+      .preprocess(splitList, z.array(z.string().min(1)))
+      .default([]),
+    'Names of saved tools that `auto` and `pinned` always list (comma list).',
+    { env: 'TOOLWEAVER_PINNED' },
+  ),
+  approval: setting(
+    z.enum(['risk', 'always', 'auto']).default('risk'),
+    'When a saved version waits for a person: risk (unless it can reach nothing and an example passes), always, auto (never).',
+    { env: 'TOOLWEAVER_APPROVAL' },
+  ),
+  callTimeoutMs: setting(
+    z.coerce.number().int().min(100).max(86_400_000).default(300_000),
+    'Longest time for one call, nested calls included, in milliseconds.',
+    { env: 'TOOLWEAVER_CALL_TIMEOUT_MS' },
+  ),
+  sandboxThreads: setting(
+    z.coerce.number().int().min(1).max(64).optional(),
+    'Threads that run saved code. Default: one per core, 2 to 4.',
+    { env: 'TOOLWEAVER_SANDBOX_THREADS' },
+  ),
+  eventDays: setting(z.coerce.number().int().min(1).max(3_650).default(90), 'Days for which call events are kept.', {
+    env: 'TOOLWEAVER_EVENT_DAYS',
+  }),
+  analyticsBackend: setting(
+    z.preprocess(splitList, z.array(z.enum(['sqlite', 'none']))).default(['sqlite']),
+    'Where call events go (comma list): sqlite (the database) or none.',
+    { env: 'ANALYTICS_BACKEND' },
+  ),
+  databaseUrl: setting(address(['sqlite:', 'file:']).optional(), 'Database address. Default: a SQLite file in the home.', {
+    env: 'DATABASE_URL',
+    isSecret: true,
+  }),
+});
+
+export type Config = Readonly<z.infer<typeof settings>>;
+export type SettingName = keyof Config;
+export type Source = 'default' | 'file' | 'environment' | 'flag';
+
+/** Environment variable of each setting. */
+export const settingNames = Object.keys(settings.shape) as SettingName[];
+export const metaOf = (name: SettingName): SettingMeta => settings.shape[name].meta() as unknown as SettingMeta;
+
+export interface LoadedConfig {
+  config: Config;
+  /** Where each value came from. */
+  sources: Readonly<Record<SettingName, Source>>;
+  /** The file that was read, or would have been. */
+  file: string;
+}
+
+/**
+ * Reads all settings: defaults, then config.yaml of the home, then the environment, then flags; the later the stronger.
+ * @throws WeaverError `bad_input` that lists every problem at once; nothing falls back to a default because it was wrong.
+ */
+export function loadConfig(env: NodeJS.ProcessEnv, flags: Partial<Record<SettingName, unknown>> = {}): LoadedConfig {
+  const fromEnv = readEnv(env);
+  const home = resolveHome(String(flags.home ?? fromEnv.home ?? '~/.toolweaver'));
+  const file = join(home, 'config.yaml');
+  const problems: string[] = [];
+  const fromFile = readFile(file, problems);
+  const merged = { ...fromFile, ...fromEnv, ...defined(flags), home };
+  const parsed = settings.safeParse(merged);
+  for (const issue of parsed.error?.issues ?? []) problems.push(describeIssue(issue, { fromFile, fromEnv, flags, file }));
+  if (problems.length > 0 || !parsed.success) {
+    throw new WeaverError('bad_input', `Settings cannot be used:\n${problems.map((p) => `- ${p}`).join('\n')}`, {
+      hint: 'docs/configuration.md lists every setting. Mend these and start again.',
+      details: { problems },
+    });
+  }
+  const sourceOf = (name: SettingName): Source =>
+    flags[name] !== undefined ? 'flag' : name in fromEnv ? 'environment' : name in fromFile ? 'file' : 'default';
+  const sources = Object.fromEntries(settingNames.map((name) => [name, sourceOf(name)])) as Record<SettingName, Source>;
+  return { config: Object.freeze(parsed.data), sources, file };
+}
+
+/** The value as it may be printed: secrets are only `set` or `unset`. */
+export function printable(name: SettingName, config: Config): unknown {
+  const value = config[name];
+  return metaOf(name).isSecret && value !== undefined ? '(set, not shown)' : value;
+}
+
+interface Origins {
+  fromFile: Record<string, unknown>;
+  fromEnv: Record<string, unknown>;
+  flags: Record<string, unknown>;
+  file: string;
+}
+
+// The value itself is not repeated: it may be a secret that was put into the wrong place.
+function describeIssue(issue: z.core.$ZodIssue, { fromEnv, flags, file }: Origins): string {
+  if (issue.code === 'unrecognized_keys') return `${issue.keys.join(', ')} in ${file}: no such setting`;
+  const name = String(issue.path[0]) as SettingName;
+  const place = flags[name] !== undefined ? `--${kebab(name)}` : name in fromEnv ? metaOf(name).env : `${name} in ${file}`;
+  return `${place}: ${issue.message}`;
+}
+
+function readEnv(env: NodeJS.ProcessEnv): Record<string, unknown> {
+  const entries = settingNames.map((name) => [name, env[metaOf(name).env]] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== ''));
+}
+
+function readFile(file: string, problems: string[]): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    // No file is the normal case; any other trouble with it must be said.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') problems.push(`${file} cannot be read: ${(error as Error).message}`);
+    return {};
+  }
+  return parseFile(file, text, problems);
+}
+
+function parseFile(file: string, text: string, problems: string[]): Record<string, unknown> {
+  try {
+    const value: unknown = parseYaml(text, { maxAliasCount: 10 }) ?? {};
+    if (!isRecord(value)) {
+      problems.push(`${file}: must be a list of "setting: value" lines`);
+      return {};
+    }
+    if ('home' in value) problems.push(`${file}: home cannot be set in the home itself; use TOOLWEAVER_HOME or --home`);
+    return value;
+  } catch (error) {
+    problems.push(`${file}: ${(error as Error).message.split('\n')[0]}`);
+    return {};
+  }
+}
+
+function resolveHome(home: string): string {
+  return resolve(home === '~' || home.startsWith('~/') ? join(homedir(), home.slice(1)) : home);
+}
+
+function splitList(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  return value
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+const defined = (flags: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+
+export const kebab = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

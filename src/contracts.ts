@@ -1,0 +1,142 @@
+import type { WeaverError } from './errors.ts';
+
+/** What a principal may do. Roles are sets of these (src/access/roles.ts). */
+export type Scope = 'read' | 'call' | 'save' | 'approve' | 'operate' | 'admin';
+
+export type PrincipalKind = 'person' | 'agent' | 'service';
+
+/** Who asks. */
+export interface Principal {
+  readonly id: string;
+  readonly tenant: string;
+  readonly kind: PrincipalKind;
+  readonly roles: readonly string[];
+  readonly scopes: readonly Scope[];
+}
+
+/** The protocol or part that a call came in by. */
+export type Via = 'mcp' | 'a2a' | 'cli' | 'web' | 'workflow' | 'skill' | 'code' | 'system';
+
+/** How far a call has come; `total` is absent when nobody knows. */
+export interface Progress {
+  done: number;
+  total?: number;
+  message?: string;
+}
+
+/** What stands beside a value: images, files, links, as in MCP content blocks. */
+export type Content =
+  | { type: 'image' | 'audio'; data: string; mimeType: string }
+  | { type: 'resource_link'; uri: string; name: string; mimeType?: string };
+
+/** Exact versions of what an entry uses: name → version and seal. */
+export type Lock = Readonly<Record<string, { version: string; seal: string }>>;
+
+/** A host that code may reach. */
+export interface NetCapability {
+  host: string;
+  methods?: string[];
+  ports?: number[];
+}
+
+/** A secret that the host process may fill in for code: only for this host, in this header, over https. */
+export interface SecretCapability {
+  name: string;
+  host: string;
+  header: string;
+}
+
+/** A tool that code may call, by name and semver range (`*` for a built-in). */
+export interface ToolCapability {
+  name: string;
+  range: string;
+}
+
+/** Everything that code may reach. Environment variables are never among it. */
+export interface Capabilities {
+  net: NetCapability[];
+  secrets: SecretCapability[];
+  tools: ToolCapability[];
+  files: 'none' | 'read' | 'write';
+}
+
+/** What a version can reach, its locked dependencies included; the later the riskier. */
+export const risks = ['none', 'reads', 'writes', 'secrets', 'open_network'] as const;
+export type Risk = (typeof risks)[number];
+
+/** One remark of a check: which rule, where, what is wrong and what to do. `line` counts from 1 in the author's source. */
+export interface Finding {
+  rule: string;
+  severity: 'error' | 'warning';
+  /** The field (`input_schema.properties.a`) or `code`. */
+  where: string;
+  line?: number;
+  column?: number;
+  message: string;
+  remedy: string;
+}
+
+/** A JSON Schema 2020-12 document. */
+export type JsonSchema = { readonly [keyword: string]: unknown };
+
+/** A flat form that elicitation can carry: text, number, boolean, choice (MCP 2025-11-25, elicitation). */
+export interface FlatSchema {
+  type: 'object';
+  properties: Record<string, { type: 'string' | 'number' | 'integer' | 'boolean'; [keyword: string]: unknown }>;
+  required?: string[];
+}
+
+/** A run that waits for somebody's answer. `expiresAt` is in milliseconds since 1970. */
+export interface Question {
+  id: string;
+  message: string;
+  form: FlatSchema;
+  for: 'person' | 'anyone';
+  approvers?: string[];
+  expiresAt: number;
+}
+
+/** What somebody answered, who, how and when. */
+export interface Answer {
+  questionId: string;
+  value: Record<string, string | number | boolean>;
+  by: Principal;
+  how: 'elicitation' | 'cli' | 'web' | 'a2a' | 'tool';
+  at: number;
+}
+
+/** The call that a nested call comes from, with what its seal grants. */
+export interface Caller {
+  callId: string;
+  depth: number;
+  lock?: Lock;
+  capabilities?: Capabilities;
+}
+
+/** One request on the one road. Times are in milliseconds since 1970. */
+export interface CallRequest {
+  /** A name, or `name@range`. */
+  tool: string;
+  version?: string;
+  input: unknown;
+  principal: Principal;
+  via: Via;
+  signal: AbortSignal;
+  deadlineAt?: number;
+  progress?: (progress: Progress) => void;
+  /** A skill's nested call has what its seal grants, not what the principal has. */
+  caller?: Caller;
+  idempotencyKey?: string;
+  searchId?: string;
+  /** 0 goes on in the background at once, absent never. After the hand-over `signal` no longer ends the run. */
+  backgroundAfterMs?: number;
+  /** Goes on with a kept run: without an answer after a crash, with one after a question. */
+  resume?: { runId: string; answer?: Answer };
+}
+
+/** What came of a call. */
+export type Outcome =
+  | { status: 'done'; value: unknown; attachments?: Content[] }
+  | { status: 'failed'; error: WeaverError }
+  | { status: 'asks'; question: Question; runId: string }
+  | { status: 'running'; runId: string };

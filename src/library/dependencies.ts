@@ -1,0 +1,96 @@
+import { maxSatisfying, validRange } from 'semver';
+import type { Catalog } from '../catalog/catalog.ts';
+import { type Capabilities, type Finding, type Lock, type Risk, risks } from '../contracts.ts';
+import type { Db } from '../store/tables.ts';
+import type { ToolUse } from './kind.ts';
+import { getVersion, listVersions, lockOf, runnableStates, type Version } from './table.ts';
+
+/** What a draft's uses come to: exact versions, the capability that grants them, and the risk that they bring. */
+export interface Resolved {
+  lock: Lock;
+  tools: Capabilities['tools'];
+  risk: Risk;
+  findings: Finding[];
+}
+
+interface Where {
+  db: Db;
+  catalog: Catalog;
+  tenant: string;
+}
+
+/** Finds the exact version of every tool that a source names; what is missing or may not be used is a finding. */
+export async function resolveUses(where: Where, uses: readonly ToolUse[]): Promise<Resolved> {
+  const lock: Record<string, { version: string; seal: string }> = {};
+  const tools: Capabilities['tools'] = [];
+  const findings: Finding[] = [];
+  let risk: Risk = 'none';
+  for (const use of uses) {
+    const found = await resolveUse(where, use);
+    if ('finding' in found) {
+      findings.push(found.finding);
+      continue;
+    }
+    risk = riskier(risk, found.risk);
+    tools.push({ name: use.name, range: found.range });
+    if (found.locked) lock[use.name] = { version: found.locked.version, seal: found.locked.seal };
+  }
+  return { lock, tools, risk, findings };
+}
+
+type Found = { risk: Risk; range: string; locked?: Version } | { finding: Finding };
+
+async function resolveUse(where: Where, use: ToolUse): Promise<Found> {
+  const listed = where.catalog.get(where.tenant, use.name);
+  if (listed?.kind === 'builtin') {
+    if (!listed.forward) return { risk: listed.risk, range: '*' };
+    return problem(use, 'dynamic_tool', `${use.name} can reach any tool`, 'Name the tool itself: ctx.tools.<name>(input).');
+  }
+  if (use.range !== undefined && validRange(use.range) === null) {
+    return problem(use, 'bad_range', `"${use.range}" is no version range`, `Write ${use.name}@^1 or only ${use.name}.`);
+  }
+  const versions = await listVersions(where.db, where.tenant, use.name);
+  if (versions.length === 0) {
+    return problem(use, 'unknown_tool', `there is no tool named ${use.name}`, 'Save it first, or find the right name with search_tools.');
+  }
+  const runnable = versions.filter((version) => runnableStates.includes(version.state));
+  const active = runnable.find((version) => version.state === 'active');
+  const range = use.range ?? (active ? `^${active.version}` : '*');
+  const best = maxSatisfying(runnable.map((version) => version.version), range);
+  const locked = runnable.find((version) => version.version === (use.range === undefined ? active?.version : best));
+  if (locked) return { risk: locked.risk, range, locked };
+  const have = versions.map((version) => `${version.version} (${version.state})`).join(', ');
+  return problem(use, 'unusable_version', `no approved version of ${use.name} fits ${range}; there are ${have}`, 'Have it reviewed, or ask for another range.');
+}
+
+const problem = ({ line, column }: ToolUse, rule: string, message: string, remedy: string): Found => ({
+  finding: { rule, severity: 'error', where: 'code', line, column, message, remedy },
+});
+
+/** The riskier of two risks. */
+export const riskier = (a: Risk, b: Risk): Risk => (risks.indexOf(a) >= risks.indexOf(b) ? a : b);
+
+/** The ring of names that a lock would close around `name`, as `a → b → a`, or undefined. */
+export async function findRing(db: Db, tenant: string, name: string, lock: Lock): Promise<string | undefined> {
+  const seen = new Set<string>();
+  const walk = async (path: string[], locked: Lock): Promise<string | undefined> => {
+    for (const [dependency, { version }] of Object.entries(locked)) {
+      if (dependency === name) return [...path, name].join(' → ');
+      if (seen.has(`${dependency}@${version}`)) continue;
+      seen.add(`${dependency}@${version}`);
+      const ring = await walk([...path, dependency], await lockOf(db, tenant, dependency, version));
+      if (ring) return ring;
+    }
+    return undefined;
+  };
+  return walk([name], lock);
+}
+
+/** True when every locked dependency still is what was locked. */
+export async function isLockRunnable(db: Db, tenant: string, lock: Lock): Promise<boolean> {
+  for (const [name, { version, seal }] of Object.entries(lock)) {
+    const stored = await getVersion(db, tenant, name, version);
+    if (!stored || stored.seal !== seal || !runnableStates.includes(stored.state)) return false;
+  }
+  return true;
+}

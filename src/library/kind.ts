@@ -1,0 +1,86 @@
+import type { Tool } from '../catalog/tool.ts';
+import type { Capabilities, Finding, JsonSchema, Lock, Principal, Risk } from '../contracts.ts';
+import type { Engine, Limits } from '../sandbox/sandbox.ts';
+
+export type KindName = 'skill' | 'workflow';
+
+/**
+ * All of a version that a reviewer is shown or that runs. Its canonical JSON is what the seal is made of; longer texts
+ * stand in it by their sha256.
+ */
+export interface Manifest {
+  kind: KindName;
+  name: string;
+  title: string;
+  description: string;
+  useWhen: string[];
+  exampleRequests: string[];
+  tags: string[];
+  input: JsonSchema;
+  output?: JsonSchema;
+  language: 'javascript' | 'typescript';
+  engine: Engine;
+  limits: Limits;
+  capabilities: Capabilities;
+  /** sha256 of the source as its author wrote it, of what runs, and of the examples' canonical JSON. */
+  source: string;
+  compiled: string;
+  examples: string;
+  lock: Lock;
+}
+
+/** One example of a version: what goes in, what must come out, and what tools with risk answer while it is checked. */
+export interface Example {
+  input: unknown;
+  output: unknown;
+  stubs?: Record<string, unknown> | undefined;
+}
+
+export interface ExampleResult {
+  passed: boolean;
+  durationMs: number;
+  /** What came out instead, or the error; absent when it passed. */
+  got?: unknown;
+}
+
+/** A tool that the source names, with its place in it. */
+export interface ToolUse {
+  name: string;
+  range?: string | undefined;
+  line: number;
+  column: number;
+}
+
+/** A draft as far as it can be judged without running it. */
+export interface Inspected {
+  /** Absent when the findings leave nothing to go on with. */
+  manifest?: Omit<Manifest, 'lock' | 'capabilities'>;
+  findings: Finding[];
+  uses: ToolUse[];
+  /** The texts that the manifest names by hash; absent like the manifest. */
+  texts?: { source: string; compiled: string; examples: string };
+  examples: Example[];
+}
+
+/** What is needed to run a draft's examples. */
+export interface Provable {
+  compiled: string;
+  examples: Example[];
+}
+
+export interface Proof {
+  results: ExampleResult[];
+  findings: Finding[];
+}
+
+/** One kind of entry, as the library needs it. */
+export interface EntryKind {
+  /** Checks names, schemas and source, and compiles it. Runs nothing of it. */
+  inspect(draft: unknown): Promise<Inspected>;
+  /** Runs the examples in the sandbox; code nobody has approved reaches nothing but tools without risk. */
+  prove(manifest: Manifest, draft: Provable, principal: Principal, signal: AbortSignal): Promise<Proof>;
+  /** The callable tool of a version. */
+  toTool(tenant: string, version: string, manifest: Manifest, seal: string, risk: Risk): Tool;
+}
+
+export type EntryKinds = Readonly<Partial<Record<KindName, EntryKind>>>;

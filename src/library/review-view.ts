@@ -1,0 +1,61 @@
+import { getReview, type Review } from '../approval/reviews.ts';
+import { getBlob } from '../store/blobs.ts';
+import type { Db } from '../store/tables.ts';
+import { dependentsOf, getVersion, listVersions, type Version } from './table.ts';
+
+/** What differs in one part of a version, as whole texts; equal parts are left out. */
+export interface PartDiff {
+  part: string;
+  before: string;
+  after: string;
+}
+
+/** All that a reviewer is shown. */
+export interface ReviewView {
+  review: Review;
+  /** The version that runs now, if any. */
+  against?: string;
+  risk: string;
+  parts: PartDiff[];
+  /** Entries that use this one. */
+  dependents: string[];
+}
+
+/**
+ * A review with everything to decide on it: every part of the version beside the active one.
+ * @throws WeaverError `not_found`, `seal_broken`.
+ */
+export async function viewReview(db: Db, tenant: string, id: string): Promise<ReviewView> {
+  const review = await getReview(db, tenant, id);
+  const { name, version } = review.subject;
+  const proposed = await getVersion(db, tenant, name, version);
+  const versions = await listVersions(db, tenant, name);
+  const active = versions.find((one) => one.state === 'active' && one.version !== version);
+  const before = active ? await partsOf(db, tenant, active) : {};
+  const after = proposed ? await partsOf(db, tenant, proposed) : {};
+  const parts = Object.keys(after)
+    .map((part) => ({ part, before: before[part] ?? '', after: after[part] ?? '' }))
+    .filter((diff) => diff.before !== diff.after);
+  const users = await dependentsOf(db, tenant, name);
+  return {
+    review,
+    ...(active && { against: active.version }),
+    risk: proposed?.risk ?? 'unknown',
+    parts,
+    dependents: [...new Set(users.map((user) => `${user.name}@${user.version}`))],
+  };
+}
+
+// Every field of the sealed manifest is shown: longer texts as they are, not by their hash.
+async function partsOf(db: Db, tenant: string, { manifest }: Version): Promise<Record<string, string>> {
+  const { source, compiled, examples, ...fields } = manifest;
+  const code = await getBlob(db, tenant, source);
+  return {
+    code,
+    ...Object.fromEntries(Object.entries(fields).map(([part, value]) => [part, pretty(value)])),
+    examples: pretty(JSON.parse(await getBlob(db, tenant, examples))),
+    compiled: `sha256 ${compiled}`,
+  };
+}
+
+const pretty = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));

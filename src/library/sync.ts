@@ -1,0 +1,75 @@
+import { maxSatisfying } from 'semver';
+import type { Catalog, ToolSource } from '../catalog/catalog.ts';
+import type { Tool } from '../catalog/tool.ts';
+import { WeaverError } from '../errors.ts';
+import type { Database } from '../store/database.ts';
+import type { EntryKinds } from './kind.ts';
+import { entriesSince, listVersions, runnableStates, type Version } from './table.ts';
+
+const loadedVersionsKept = 500;
+
+/** Feeds the catalog from the library: the active versions as the list, other versions when they are asked for. */
+export function createLibrarySource(database: Database, catalog: () => Catalog, kinds: EntryKinds): ToolSource {
+  const reached = new Map<string, number>();
+  const under = new Map<string, Promise<void>>();
+  const loaded = new Map<string, Tool>();
+
+  const toTool = (tenant: string, version: Version): Tool | undefined =>
+    kinds[version.manifest.kind]?.toTool(tenant, version.version, version.manifest, version.seal, version.risk);
+
+  const bringUpToDate = async (tenant: string): Promise<void> => {
+    const since = reached.get(tenant) ?? 0;
+    // Read before the entries: a change in between is then simply read again.
+    const generation = database.generation(tenant);
+    const changes = await entriesSince(database.read, tenant, since);
+    for (const { name, active } of changes) {
+      const tool = active && toTool(tenant, active);
+      if (tool) catalog().put(tenant, tool);
+      else catalog().remove(tenant, name);
+    }
+    reached.set(tenant, generation);
+    if (changes.length > 0) catalog().changed(tenant, changes.map((change) => change.name));
+  };
+
+  return {
+    async freshen(tenant) {
+      if (database.generation(tenant) === (reached.get(tenant) ?? 0)) return;
+      const running = under.get(tenant);
+      if (running) {
+        await running;
+        return this.freshen(tenant);
+      }
+      const run = bringUpToDate(tenant).finally(() => under.delete(tenant));
+      under.set(tenant, run);
+      await run;
+    },
+    async load(tenant, name, range) {
+      const versions = await listVersions(database.read, tenant, name);
+      if (versions.length === 0) return undefined;
+      const version = choose(name, versions, range);
+      const key = `${tenant}/${name}/${version.version}`;
+      const known = loaded.get(key) ?? toTool(tenant, version);
+      if (!known) return undefined;
+      loaded.delete(key);
+      loaded.set(key, known);
+      if (loaded.size > loadedVersionsKept) loaded.delete(loaded.keys().next().value ?? key);
+      return known;
+    },
+  };
+}
+
+function choose(name: string, versions: readonly Version[], range: string): Version {
+  const runnable = versions.filter((version) => runnableStates.includes(version.state));
+  const best = maxSatisfying(runnable.map((version) => version.version), range);
+  const found = runnable.find((version) => version.version === best);
+  if (found) return found;
+  const waiting = versions.find((version) => maxSatisfying([version.version], range));
+  if (waiting) {
+    throw new WeaverError('not_approved', `${name} ${waiting.version} is ${waiting.state}: it may not run.`, {
+      hint: waiting.state === 'pending' ? 'It waits for a person: toolweaver review list.' : 'list_versions shows which may.',
+    });
+  }
+  throw new WeaverError('not_found', `${name} has no version that fits ${range}.`, {
+    hint: `There are: ${versions.slice(0, 10).map((version) => version.version).join(', ')}.`,
+  });
+}

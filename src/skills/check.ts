@@ -1,0 +1,101 @@
+import { checkDescription, checkName } from '../catalog/definition.ts';
+import { checkSchema } from '../catalog/schema.ts';
+import { checkProgram } from '../code/check-program.ts';
+import { findToolUses } from '../code/dependencies.ts';
+import { parseProgram } from '../code/parse.ts';
+import { compileProgram } from '../code/strip.ts';
+import type { Finding } from '../contracts.ts';
+import { canonicalJson, isWithinDepth, sha256 } from '../json.ts';
+import type { Inspected, ToolUse } from '../library/kind.ts';
+import { defaultLimits } from '../sandbox/sandbox.ts';
+import { findPoison } from '../text/poison.ts';
+import { type SkillDraft, skillDraft } from './draft.ts';
+
+const maxExampleDepth = 64;
+const maxExamplesBytes = 1_000_000;
+
+/** Judges a skill's draft without running it: names, schemas, texts, source, and what tools it names. */
+export async function inspectSkill(input: unknown): Promise<Inspected> {
+  const draft = skillDraft.parse(input);
+  const findings = [...checkWords(draft), ...checkSchemas(draft), ...checkExamples(draft)];
+  const { uses, compiled, findings: aboutCode } = await inspectCode(draft);
+  findings.push(...aboutCode);
+  const isSound = compiled !== undefined && findings.every((finding) => finding.severity !== 'error');
+  if (!isSound) return { findings, uses, examples: draft.examples };
+  const examples = canonicalJson(draft.examples);
+  return {
+    findings,
+    uses,
+    texts: { source: draft.code, compiled, examples },
+    examples: draft.examples,
+    manifest: {
+      kind: 'skill',
+      name: draft.name,
+      title: titleOf(draft.name),
+      description: draft.description,
+      useWhen: draft.use_when,
+      exampleRequests: draft.example_requests,
+      tags: draft.tags,
+      input: draft.input_schema,
+      ...(draft.output_schema && { output: draft.output_schema }),
+      language: draft.language,
+      engine: 'quickjs',
+      limits: { ...defaultLimits },
+      source: sha256(draft.code),
+      compiled: sha256(compiled),
+      examples: sha256(examples),
+    },
+  };
+}
+
+/** `csv_summary` → `Csv summary`. */
+export function titleOf(name: string): string {
+  const words = name.replaceAll(/[_-]+/g, ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function checkWords(draft: SkillDraft): Finding[] {
+  const lists = { use_when: draft.use_when, example_requests: draft.example_requests, tags: draft.tags };
+  return [
+    ...checkName(draft.name),
+    ...checkDescription('description', draft.description),
+    ...Object.entries(lists).flatMap(([field, texts]) => texts.flatMap((text, i) => findPoison(`${field}[${i}]`, text))),
+  ];
+}
+
+function checkSchemas(draft: SkillDraft): Finding[] {
+  return [
+    ...checkSchema('input_schema', draft.input_schema),
+    ...(draft.output_schema ? checkSchema('output_schema', draft.output_schema) : []),
+  ];
+}
+
+function checkExamples({ examples }: SkillDraft): Finding[] {
+  if (!isWithinDepth(examples, maxExampleDepth)) {
+    return [problem('examples', `examples nest deeper than ${maxExampleDepth}`, 'Use flatter data.')];
+  }
+  if (JSON.stringify(examples).length > maxExamplesBytes) {
+    return [problem('examples', `examples are over ${maxExamplesBytes} bytes`, 'Use smaller data; one small example says enough.')];
+  }
+  return [];
+}
+
+const problem = (where: string, message: string, remedy: string): Finding => ({
+  rule: 'examples',
+  severity: 'error',
+  where,
+  message,
+  remedy,
+});
+
+async function inspectCode(draft: SkillDraft): Promise<{ uses: ToolUse[]; compiled?: string; findings: Finding[] }> {
+  const parsed = await parseProgram(draft.code, draft.language);
+  if (!parsed.ast || parsed.findings.some((finding) => finding.severity === 'error')) {
+    return { uses: [], findings: parsed.findings };
+  }
+  const tools = findToolUses(parsed.ast);
+  const findings = [...parsed.findings, ...checkProgram(parsed.ast), ...tools.findings];
+  const compiled = await compileProgram(draft.code, draft.language);
+  if ('findings' in compiled) return { uses: tools.uses, findings: [...findings, ...compiled.findings] };
+  return { uses: tools.uses, compiled: compiled.text, findings };
+}

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+
+const json = z.unknown();
+
+export const exampleSchema = z.strictObject({
+  input: json.describe('The input of this call.'),
+  output: json.describe('The exact output that must come back.'),
+  stubs: z
+    .record(z.string().max(60), json)
+    .optional()
+    .describe('What tools with risk answer while this example is checked: tool name → output.'),
+});
+
+/** What somebody asks to save as a skill. */
+export const skillDraft = z.strictObject({
+  name: z.string().min(1).max(200).describe('snake_case, at most 46 characters. An existing name makes its next version.'),
+  description: z
+    .string()
+    .min(1)
+    .max(4_000)
+    .describe('One sentence: verb, object, result. Agents find and choose the skill by it.'),
+  code: z
+    .string()
+    .min(1)
+    .max(200_000)
+    .describe(
+      'An ES module: export default async function run(input, ctx) { … return output; }. ctx has tools.<name>(input), call("name@^1", input), progress(done, total, message), log(…), now(), random(). No imports, network, files or process.',
+    ),
+  language: z.enum(['javascript', 'typescript']).default('javascript').describe('Language of the code.'),
+  input_schema: z.record(z.string(), json).describe('JSON Schema (2020-12) of the input; type "object" at the root.'),
+  output_schema: z.record(z.string(), json).optional().describe('JSON Schema of the output; type "object" at the root.'),
+  examples: z
+    .array(exampleSchema)
+    .max(20)
+    .default([])
+    .describe('Each is run before saving and must give exactly its output. At least one lets a harmless skill run at once.'),
+  use_when: z.array(z.string().min(1).max(300)).max(10).default([]).describe('When to use it, in clauses.'),
+  example_requests: z
+    .array(z.string().min(1).max(300))
+    .max(20)
+    .default([])
+    .describe("3 to 5 requests, in a user's words, that it answers."),
+  tags: z.array(z.string().min(1).max(40)).max(10).default([]).describe('Words to filter by.'),
+  version: z.string().max(50).optional().describe('Default: major if a schema changed, else patch.'),
+  confirm_distinct: z.string().max(500).optional().describe('Why it is kept beside a similar skill.'),
+});
+
+export type SkillDraft = z.infer<typeof skillDraft>;

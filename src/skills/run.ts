@@ -1,0 +1,83 @@
+import { randomInt } from 'node:crypto';
+import { annotationsOf, type Tool, type ToolContext } from '../catalog/tool.ts';
+import type { Outcome, Risk } from '../contracts.ts';
+import type { Manifest } from '../library/kind.ts';
+import { checkSeal } from '../library/seal.ts';
+import type { Log } from '../log.ts';
+import type { Program, Sandbox } from '../sandbox/sandbox.ts';
+import { getBlob } from '../store/blobs.ts';
+import type { Database } from '../store/database.ts';
+import { answerOf } from './host.ts';
+
+export interface SkillParts {
+  database: Database;
+  /** The sandbox, started at first use. */
+  sandbox: () => Sandbox;
+  log: Log;
+}
+
+interface Sealed {
+  tenant: string;
+  version: string;
+  manifest: Manifest;
+  seal: string;
+  risk: Risk;
+}
+
+/** The callable tool of a skill's version. Its code is loaded at the first call and checked against its seal. */
+export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
+  const { manifest, version, seal, risk } = sealed;
+  let program: Promise<Program> | undefined;
+  const load = (): Promise<Program> => {
+    program ??= loadProgram(parts.database, sealed).catch((error: unknown) => {
+      // Not kept: after the database is restored the next call must look again.
+      program = undefined;
+      throw error;
+    });
+    return program;
+  };
+  return {
+    name: manifest.name,
+    kind: 'skill',
+    title: manifest.title,
+    description: manifest.description,
+    input: manifest.input,
+    ...(manifest.output && { output: manifest.output }),
+    annotations: annotationsOf(risk),
+    version,
+    needs: 'call',
+    risk,
+    seal,
+    lock: manifest.lock,
+    capabilities: manifest.capabilities,
+    words: { useWhen: manifest.useWhen, exampleRequests: manifest.exampleRequests, tags: manifest.tags },
+    run: async (input, ctx) => runSkill(parts, manifest, await load(), input, ctx),
+  };
+}
+
+async function loadProgram(database: Database, { tenant, version, manifest, seal }: Sealed): Promise<Program> {
+  checkSeal(manifest, version, seal);
+  return { hash: manifest.compiled, text: await getBlob(database.read, tenant, manifest.compiled) };
+}
+
+async function runSkill(
+  { sandbox, log }: SkillParts,
+  { name, limits }: Manifest,
+  program: Program,
+  input: unknown,
+  ctx: ToolContext,
+): Promise<Outcome> {
+  const result = await sandbox().run({
+    id: ctx.callId,
+    program,
+    input,
+    limits,
+    now: Date.now(),
+    seed: randomInt(2 ** 32),
+    callTool: async (tool, argument) => answerOf(tool, await ctx.call(tool, argument)),
+    progress: ctx.progress,
+    signal: ctx.signal,
+  });
+  if (result.logs.length > 0) log.debug({ tool: name, callId: ctx.callId, logs: result.logs }, 'a skill logged');
+  return result.ok ? { status: 'done', value: result.value } : { status: 'failed', error: result.error };
+}

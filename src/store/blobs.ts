@@ -1,0 +1,31 @@
+import { WeaverError } from '../errors.ts';
+import { sha256 } from '../json.ts';
+import type { Db } from './tables.ts';
+
+/** Keeps a text under its sha256, which is returned; the same text is kept once. */
+export async function putBlob(trx: Db, tenant: string, text: string): Promise<string> {
+  const hash = sha256(text);
+  await trx
+    .insertInto('blobs')
+    .values({ tenant, hash, bytes: Buffer.from(text, 'utf8') })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  return hash;
+}
+
+/**
+ * The text kept under a hash, checked against it.
+ * @throws WeaverError `seal_broken` when it is missing or a byte of it differs.
+ */
+export async function getBlob(db: Db, tenant: string, hash: string): Promise<string> {
+  const row = await db
+    .selectFrom('blobs')
+    .select('bytes')
+    .where('tenant', '=', tenant)
+    .where('hash', '=', hash)
+    .executeTakeFirst();
+  if (row && sha256(row.bytes) === hash) return Buffer.from(row.bytes).toString('utf8');
+  throw new WeaverError('seal_broken', `Stored content ${hash.slice(0, 12)} ${row ? 'was altered' : 'is missing'}; it was not used.`, {
+    hint: 'Restore the database from a backup, or save the skill again and have it reviewed.',
+  });
+}

@@ -1,0 +1,43 @@
+import { type Kysely, sql } from 'kysely';
+import { WeaverError } from '../errors.ts';
+import { migrations } from './migrations.ts';
+import type { Tables } from './tables.ts';
+
+/**
+ * Brings the tables up to date inside one write transaction; a failure leaves the old state.
+ * @throws WeaverError `database_newer` when a newer ToolWeaver wrote the database.
+ */
+export async function migrate(trx: Kysely<Tables>, now: number): Promise<void> {
+  await sql`create table if not exists migrations (id integer primary key, name text not null, at bigint not null)`.execute(trx);
+  const { done } = await trx
+    .selectFrom('migrations')
+    .select((eb) => eb.fn.max('id').as('done'))
+    .executeTakeFirstOrThrow();
+  const reached = Number(done ?? 0);
+  refuseNewer(reached);
+  for (const [index, migration] of migrations.entries()) {
+    if (index < reached) continue;
+    await migration.up(trx as unknown as Kysely<unknown>);
+    await trx.insertInto('migrations').values({ id: index + 1, name: migration.name, at: now }).execute();
+  }
+}
+
+/** True when nothing is left to do, without taking the write lock. */
+export async function isMigrated(db: Kysely<Tables>): Promise<boolean> {
+  const { found } = await sql<{ found: number }>`select count(*) as found from sqlite_master where name = 'migrations'`
+    .execute(db)
+    .then((result) => result.rows[0] ?? { found: 0 });
+  if (found === 0) return false;
+  const row = await db.selectFrom('migrations').select((eb) => eb.fn.max('id').as('done')).executeTakeFirst();
+  refuseNewer(Number(row?.done ?? 0));
+  return Number(row?.done ?? 0) === migrations.length;
+}
+
+function refuseNewer(reached: number): void {
+  if (reached <= migrations.length) return;
+  throw new WeaverError(
+    'database_newer',
+    `The database is at step ${reached}, this ToolWeaver knows ${migrations.length}: a newer ToolWeaver wrote it.`,
+    { hint: 'Update this ToolWeaver, or use another home (TOOLWEAVER_HOME). Nothing was changed.' },
+  );
+}

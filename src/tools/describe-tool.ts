@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { type Catalog, splitName, type ToolSource, unknownTool } from '../catalog/catalog.ts';
+import type { Tool } from '../catalog/tool.ts';
+import { getVersion, listVersions } from '../library/table.ts';
+import { compactSignature } from '../search/signature.ts';
+import { getBlob } from '../store/blobs.ts';
+import type { Database } from '../store/database.ts';
+import { defineBuiltin } from './builtin.ts';
+
+export interface DescribeParts {
+  catalog: () => Catalog;
+  source: ToolSource;
+  database: Database;
+}
+
+/** `describe_tool`: all that is known about one tool. */
+export function describeTool({ catalog, source, database }: DescribeParts): Tool {
+  return defineBuiltin({
+    name: 'describe_tool',
+    title: 'Describe a tool',
+    description:
+      'Everything about one tool: input and output schemas, signature, examples, risk, what it uses, versions and, if asked, its source code.',
+    input: z.strictObject({
+      name: z.string().min(1).max(200).describe('Name of the tool; name@1.2.3 or name@^1 for another version.'),
+      with_code: z.boolean().default(false).describe('Also the source code of a saved skill.'),
+    }),
+    needs: 'read',
+    risk: 'reads',
+    run: async (input, { request }) => {
+      const { tenant } = request.principal;
+      const { name, range } = splitName(input.name);
+      const listed = catalog().get(tenant, name);
+      const isListed = listed && (range === undefined || listed.kind === 'builtin');
+      const tool = isListed ? listed : await source.load(tenant, name, range ?? '*');
+      if (!tool) throw unknownTool(catalog(), request.principal, input.name);
+      return { ...describe(tool), ...(await describeEntry(database, tenant, tool, input.with_code)) };
+    },
+  });
+}
+
+function describe(tool: Tool) {
+  const { name, kind, title, description, version, risk, annotations, input, output, lock, capabilities, seal } = tool;
+  return {
+    name,
+    kind,
+    title,
+    description,
+    ...(version !== undefined && { version }),
+    signature: compactSignature(name, input, output),
+    risk,
+    annotations,
+    input_schema: input,
+    ...(output && { output_schema: output }),
+    ...(capabilities && { uses: capabilities.tools, lock }),
+    ...(seal !== undefined && { seal }),
+  };
+}
+
+async function describeEntry(database: Database, tenant: string, tool: Tool, withCode: boolean) {
+  if (tool.kind !== 'skill' || tool.version === undefined) return {};
+  const stored = await getVersion(database.read, tenant, tool.name, tool.version);
+  if (!stored) return {};
+  const versions = await listVersions(database.read, tenant, tool.name);
+  const { manifest } = stored;
+  return {
+    use_when: manifest.useWhen,
+    example_requests: manifest.exampleRequests,
+    tags: manifest.tags,
+    language: manifest.language,
+    limits: manifest.limits,
+    examples: JSON.parse(await getBlob(database.read, tenant, manifest.examples)),
+    versions: versions.map(({ version, state }) => ({ version, state })),
+    ...(withCode && { code: await getBlob(database.read, tenant, manifest.source) }),
+  };
+}

@@ -1,0 +1,51 @@
+import type { Catalog, ToolSource } from '../catalog/catalog.ts';
+import type { Tool } from '../catalog/tool.ts';
+import type { SaveParts } from '../library/save.ts';
+import type { ToolSearch } from '../search/search.ts';
+import type { Database } from '../store/database.ts';
+import { callReadTool, callTool } from './call-tool.ts';
+import { describeTool } from './describe-tool.ts';
+import { getRun } from './get-run.ts';
+import { listVersions } from './list-versions.ts';
+import { decideReview, listReviews } from './reviews.ts';
+import { rollback } from './rollback.ts';
+import { saveSkill } from './save-skill.ts';
+import { searchTools } from './search-tools.ts';
+import { validateSkill } from './validate-skill.ts';
+
+/** Built-ins that `tools/list` always shows, in this order; the others are found by search and called by call_tool. */
+export const listedBuiltins: readonly string[] = [
+  'search_tools',
+  'describe_tool',
+  'call_tool',
+  'call_read_tool',
+  'save_skill',
+  'list_reviews',
+  'decide_review',
+  'get_run',
+];
+
+export interface BuiltinParts {
+  database: Database;
+  source: ToolSource;
+  catalog: () => Catalog;
+  search: ToolSearch;
+  library: () => SaveParts;
+}
+
+/** Every built-in tool, in listing order. */
+export function createBuiltins({ database, source, catalog, search, library }: BuiltinParts): Tool[] {
+  return [
+    searchTools(search),
+    describeTool({ catalog, source, database }),
+    callTool,
+    callReadTool,
+    saveSkill(library),
+    listReviews(database),
+    decideReview(),
+    getRun(database),
+    validateSkill(library),
+    listVersions(database),
+    rollback(database),
+  ];
+}

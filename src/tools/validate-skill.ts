@@ -1,0 +1,21 @@
+import type { Tool } from '../catalog/tool.ts';
+import { type CheckParts, checkDraft } from '../library/check.ts';
+import { skillDraft } from '../skills/draft.ts';
+import { defineBuiltin } from './builtin.ts';
+
+/** `validate_skill`: all that save_skill checks, and nothing kept. */
+export function validateSkill(parts: () => CheckParts): Tool {
+  return defineBuiltin({
+    name: 'validate_skill',
+    title: 'Validate a skill',
+    description: 'Check a skill exactly as save_skill would, examples included, and keep nothing. Returns every finding.',
+    input: skillDraft,
+    needs: 'save',
+    risk: 'reads',
+    run: async (draft, { request, signal }) => {
+      const request_ = { kind: 'skill' as const, name: draft.name, draft, principal: request.principal, signal };
+      const { sound, findings, examples, risk } = await checkDraft(parts(), request_);
+      return { valid: sound !== undefined, risk, findings, examples };
+    },
+  });
+}
