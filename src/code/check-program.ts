@@ -1,0 +1,124 @@
+import type { NodePath, Visitor } from '@babel/traverse';
+import type { Node } from '@babel/types';
+import type { Finding } from '../contracts.ts';
+import { placeOf } from './place.ts';
+import type { ProgramView } from './program.ts';
+
+/**
+ * Checks what every program must be: one exported function, nothing imported, no name that the sandbox does not have.
+ * Source that makes code at run time is a warning for the reviewer.
+ */
+export function checkProgram({ root, entry }: ProgramView): Finding[] {
+  const findings: Finding[] = [];
+  if (!entry) findings.push(noEntry);
+  if (entry?.node.generator) findings.push(found(entry.node, 'generator', 'run is a generator', 'Return one value.'));
+  const missing = new Set<string>();
+  const guarded = new Set<string>();
+  const visitor: Visitor = {
+    ImportDeclaration(path) {
+      if (path.node.importKind !== 'type') findings.push(noImport(path.node));
+    },
+    ExportAllDeclaration: ({ node }) => void findings.push(noImport(node)),
+    ExportNamedDeclaration({ node }) {
+      if (node.source && node.exportKind !== 'type') findings.push(noImport(node));
+    },
+    Import: ({ node }) => void findings.push(noImport(node)),
+    TSImportEqualsDeclaration: ({ node }) => void findings.push(noImport(node)),
+    // Types are gone before the code runs.
+    TSType: (path) => path.skip(),
+    TSTypeAnnotation: (path) => path.skip(),
+    TSTypeParameterInstantiation: (path) => path.skip(),
+    TSInterfaceDeclaration: (path) => path.skip(),
+    TSTypeAliasDeclaration: (path) => path.skip(),
+    UnaryExpression({ node }) {
+      if (node.operator === 'typeof' && node.argument.type === 'Identifier') guarded.add(node.argument.name);
+    },
+    ReferencedIdentifier(path: NodePath) {
+      if (!path.isIdentifier()) return;
+      const { name } = path.node;
+      if (path.scope.hasBinding(name, true) || available.has(name) || guarded.has(name) || missing.has(name)) return;
+      missing.add(name);
+      findings.push(unknownName(path.node, name));
+    },
+    CallExpression({ node: { callee }, scope }) {
+      if (callee.type === 'Identifier' && callee.name === 'eval' && !scope.hasBinding('eval', true))
+        findings.push(madeCode(callee));
+    },
+    NewExpression({ node: { callee }, scope }) {
+      if (callee.type === 'Identifier' && callee.name === 'Function' && !scope.hasBinding('Function', true))
+        findings.push(madeCode(callee));
+    },
+  };
+  root.traverse(visitor);
+  return findings;
+}
+
+const noEntry: Finding = {
+  rule: 'no_default_export',
+  severity: 'error',
+  where: 'code',
+  message: 'no function is exported as the default',
+  remedy: 'Write: export default async function run(input, ctx) { … return output; }',
+};
+
+const noImport = (node: Node): Finding =>
+  found(
+    node,
+    'import',
+    'nothing can be imported',
+    'Write the few lines that you need, or call a saved skill: ctx.tools.<name>(input).',
+  );
+
+const madeCode = (node: Node): Finding => ({
+  ...found(node, 'made_code', 'code is made from text at run time, which no reviewer can read', 'Write the code out.'),
+  severity: 'warning',
+});
+
+function unknownName(node: Node, name: string): Finding {
+  const remedy = remedies.get(name) ?? `Declare ${name}, or take it as input.`;
+  return found(node, 'unknown_name', `${name} is neither declared nor part of the sandbox`, remedy);
+}
+
+function found(node: Node, rule: string, message: string, remedy: string): Finding {
+  const place = placeOf(node);
+  return { rule, severity: 'error', where: 'code', ...place, message: `line ${place.line}: ${message}`, remedy };
+}
+
+const names = (text: string): string[] => text.split(' ');
+
+/** The global names of the sandbox: those of ECMAScript, and what src/sandbox/boot.ts adds. */
+const available: ReadonlySet<string> = new Set([
+  ...names('undefined NaN Infinity globalThis arguments eval isNaN isFinite parseInt parseFloat escape unescape'),
+  ...names('encodeURI encodeURIComponent decodeURI decodeURIComponent queueMicrotask btoa atob console ToolError'),
+  ...names(
+    'Object Function Array Number Boolean String Symbol BigInt Math JSON Reflect Proxy Promise Date RegExp Iterator',
+  ),
+  ...names('Map Set WeakMap WeakSet WeakRef FinalizationRegistry DisposableStack AsyncDisposableStack DOMException'),
+  ...names(
+    'Error EvalError RangeError ReferenceError SyntaxError TypeError URIError InternalError AggregateError SuppressedError',
+  ),
+  ...names(
+    'ArrayBuffer SharedArrayBuffer DataView Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array',
+  ),
+  ...names('Uint32Array Float16Array Float32Array Float64Array BigInt64Array BigUint64Array'),
+]);
+
+const noTimers = 'There are no timers; await what you wait for.';
+const noNetwork = 'Code has no network; take the data as input.';
+const noProcess = 'Code has no process, files or environment; take what it needs as input.';
+
+const remedies: ReadonlyMap<string, string> = new Map([
+  ...names('setTimeout setInterval setImmediate clearTimeout clearInterval clearImmediate').map(
+    (name) => [name, noTimers] as const,
+  ),
+  ...names('fetch XMLHttpRequest WebSocket EventSource').map((name) => [name, noNetwork] as const),
+  ...names('process Buffer require module exports __dirname __filename Deno Bun').map(
+    (name) => [name, noProcess] as const,
+  ),
+  ['ctx', 'Take it as the second parameter: run(input, ctx).'],
+  ['input', 'Take it as the first parameter: run(input, ctx).'],
+  ['performance', 'Code has no clock of its own; ctx.now() is the time of the call.'],
+  ['Intl', 'There is no Intl; format by hand.'],
+  ['URL', 'There is no URL class; take addresses apart as text.'],
+  ['structuredClone', 'Copy JSON data with JSON.parse(JSON.stringify(value)).'],
+]);

@@ -1,0 +1,194 @@
+import type { NodePath } from '@babel/traverse';
+import type { Function as FunctionNode, LVal, Node, ObjectPattern } from '@babel/types';
+import type { Finding } from '../contracts.ts';
+import { placeOf } from './place.ts';
+import { functionOf, type ProgramView } from './program.ts';
+
+/** A tool that a source names, with its place. */
+export interface NamedTool {
+  name: string;
+  range?: string;
+  line: number;
+  column: number;
+}
+
+/** What an expression stands for: ctx itself, ctx.tools, ctx.call, or one tool. */
+type Meaning = 'ctx' | 'tools' | 'call' | { tool: string };
+
+interface Search {
+  uses: Map<string, NamedTool>;
+  findings: Finding[];
+  /** Places that were followed already: code may call itself. */
+  seen: Set<Node>;
+}
+
+/**
+ * Finds every tool that a program can call: `ctx.tools.name(…)` and `ctx.call('name@range', …)`, through aliases,
+ * destructuring and the program's own functions. What cannot be followed is an error, since only tools that the source
+ * names are granted.
+ */
+export function findTools({ entry }: ProgramView): { uses: NamedTool[]; findings: Finding[] } {
+  const search: Search = { uses: new Map(), findings: [], seen: new Set() };
+  if (entry) followParameter(search, entry, 1, 'ctx');
+  const uses = [...search.uses.values()];
+  return { uses, findings: [...search.findings, ...oneRangeEach(uses)] };
+}
+
+function followParameter(search: Search, fn: NodePath<FunctionNode>, index: number, meaning: Meaning): void {
+  const parameter = fn.get('params')[index] as NodePath<LVal> | undefined;
+  if (!parameter || search.seen.has(parameter.node)) return;
+  search.seen.add(parameter.node);
+  followTarget(search, parameter, meaning);
+}
+
+/** Follows what is written to: a name, a pattern, a parameter with a default. */
+function followTarget(search: Search, target: NodePath, meaning: Meaning): void {
+  if (target.isAssignmentPattern()) return followTarget(search, target.get('left'), meaning);
+  if (target.isObjectPattern()) return followPattern(search, target, meaning);
+  if (!target.isIdentifier()) return cannotFollow(search, target, meaning);
+  const binding = target.scope.getBinding(target.node.name);
+  for (const reference of binding?.referencePaths ?? []) follow(search, reference, meaning);
+}
+
+function followPattern(search: Search, pattern: NodePath<ObjectPattern>, meaning: Meaning): void {
+  for (const property of pattern.get('properties')) {
+    if (property.isRestElement()) {
+      cannotFollow(search, property, meaning);
+      continue;
+    }
+    if (!property.isObjectProperty()) continue;
+    const name = staticName(property.get('key') as NodePath, property.node.computed);
+    const member = memberOf(search, property, meaning, name);
+    if (member) followTarget(search, property.get('value') as NodePath, member);
+    if (member && typeof member === 'object') addUse(search, property.node, member.tool);
+  }
+}
+
+/** Follows one place where the meaning is read. */
+function follow(search: Search, path: NodePath, meaning: Meaning): void {
+  if (search.seen.has(path.node)) return;
+  search.seen.add(path.node);
+  if (typeof meaning === 'object') addUse(search, path.node, meaning.tool);
+  const parent = path.parentPath;
+  if (!parent || isHarmless(parent, path)) return;
+  if (isTransparent(parent, path)) return follow(search, parent, meaning);
+  if ((parent.isMemberExpression() || parent.isOptionalMemberExpression()) && path.key === 'object') {
+    const name = staticName(parent.get('property') as NodePath, parent.node.computed);
+    const member = memberOf(search, parent, meaning, name);
+    return member === undefined ? undefined : follow(search, parent, member);
+  }
+  if (parent.isVariableDeclarator() && path.key === 'init') return followTarget(search, parent.get('id'), meaning);
+  if (parent.isAssignmentExpression() && path.key === 'right' && parent.node.operator === '=') {
+    return followTarget(search, parent.get('left'), meaning);
+  }
+  if (parent.isCallExpression() || parent.isOptionalCallExpression()) return followCall(search, parent, path, meaning);
+  cannotFollow(search, path, meaning);
+}
+
+function followCall(search: Search, call: NodePath, path: NodePath, meaning: Meaning): void {
+  if (path.key === 'callee') return meaning === 'call' ? addCall(search, call) : undefined;
+  const callee = call.get('callee') as NodePath;
+  const fn = functionOf(callee);
+  if (fn && typeof path.key === 'number') followParameter(search, fn, path.key, meaning);
+  else cannotFollow(search, path, meaning);
+}
+
+const members: Readonly<Record<string, Meaning>> = { tools: 'tools', call: 'call' };
+
+/** What a member of the meaning stands for; undefined when it is nothing that reaches tools. */
+function memberOf(search: Search, path: NodePath, meaning: Meaning, name: string | undefined): Meaning | undefined {
+  if (typeof meaning === 'object') return undefined;
+  if (meaning === 'call') {
+    cannotFollow(search, path, meaning);
+    return undefined;
+  }
+  if (name !== undefined) return meaning === 'tools' ? { tool: name } : members[name];
+  const message = meaning === 'tools' ? 'the name of a tool is computed' : 'a member of ctx is computed';
+  search.findings.push(finding(path.node, 'dynamic_tool', message, namedLiterally));
+  return undefined;
+}
+
+const namedLiterally = 'Name each tool in the source: ctx.tools.csv_summary(input).';
+
+function addCall(search: Search, call: NodePath): void {
+  const [first] = call.get('arguments') as NodePath[];
+  const text = first && literalText(first);
+  if (text === undefined) {
+    const message = 'the first argument of ctx.call is not a literal text';
+    search.findings.push(
+      finding(call.node, 'dynamic_tool', message, "Write it out: ctx.call('csv_summary@^1', input)."),
+    );
+    return;
+  }
+  const at = text.indexOf('@', 1);
+  if (at < 0) addUse(search, call.node, text);
+  else addUse(search, call.node, text.slice(0, at), text.slice(at + 1));
+}
+
+function addUse({ uses }: Search, node: Node, name: string, range?: string): void {
+  const key = `${name}@${range ?? ''}`;
+  if (!uses.has(key)) uses.set(key, { name, ...(range !== undefined && { range }), ...placeOf(node) });
+}
+
+// A lock holds one version of each tool.
+function oneRangeEach(uses: readonly NamedTool[]): Finding[] {
+  const first = new Map<string, NamedTool>();
+  return uses.flatMap((use) => {
+    const other = first.get(use.name);
+    if (!other) {
+      first.set(use.name, use);
+      return [];
+    }
+    const message = `${use.name} is called as ${use.range ?? 'any version'} and, in line ${other.line}, as ${other.range ?? 'any version'}`;
+    return [{ ...base('two_ranges', message, 'Use one range for each tool.'), line: use.line, column: use.column }];
+  });
+}
+
+function cannotFollow({ findings }: Search, path: NodePath, meaning: Meaning): void {
+  if (typeof meaning === 'object') return;
+  const what = meaning === 'ctx' ? 'ctx' : `ctx.${meaning}`;
+  const message = `${what} goes where its use cannot be followed`;
+  const remedy = 'Use it directly, or hand it to a function that is called by its own name.';
+  findings.push(finding(path.node, 'ctx_escapes', message, remedy));
+}
+
+const finding = (node: Node, rule: string, message: string, remedy: string): Finding => {
+  const place = placeOf(node);
+  return { ...base(rule, `line ${place.line}: ${message}`, remedy), ...place };
+};
+
+const base = (rule: string, message: string, remedy: string): Finding => ({
+  rule,
+  severity: 'error',
+  where: 'code',
+  message,
+  remedy,
+});
+
+function staticName(key: NodePath, isComputed: boolean): string | undefined {
+  if (!isComputed && key.isIdentifier()) return key.node.name;
+  return literalText(key);
+}
+
+function literalText(path: NodePath): string | undefined {
+  if (path.isStringLiteral()) return path.node.value;
+  if (path.isTemplateLiteral() && path.node.expressions.length === 0)
+    return path.node.quasis[0]?.value.cooked ?? undefined;
+  return undefined;
+}
+
+/** True where the value is only looked at: tests, comparisons, statements of their own. */
+function isHarmless(parent: NodePath, path: NodePath): boolean {
+  if (parent.isLogicalExpression()) return path.key === 'left' && parent.node.operator === '&&';
+  if (parent.isExpressionStatement() || parent.isBinaryExpression()) return true;
+  if (parent.isUnaryExpression()) return true;
+  const isTest = parent.isIfStatement() || parent.isConditionalExpression() || parent.isWhileStatement();
+  return isTest && path.key === 'test';
+}
+
+/** True where the value of the parent is the value itself. */
+function isTransparent(parent: NodePath, path: NodePath): boolean {
+  if (parent.isTSAsExpression() || parent.isTSSatisfiesExpression() || parent.isTSNonNullExpression()) return true;
+  if (parent.isAwaitExpression() || parent.isLogicalExpression() || parent.isParenthesizedExpression()) return true;
+  return parent.isConditionalExpression() && path.key !== 'test';
+}

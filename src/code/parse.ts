@@ -1,0 +1,95 @@
+import { Script } from 'node:vm';
+import type { ParseResult } from '@babel/parser';
+import type { File } from '@babel/types';
+import type { Finding } from '../contracts.ts';
+import { byteLength } from '../json.ts';
+import { shortText } from '../text/clean.ts';
+
+export type Language = 'javascript' | 'typescript';
+
+const maxBytes = 200_000;
+const parseMs = 2_000;
+const maxFindings = 20;
+
+/** A syntax tree with the author's lines; absent when the source cannot be read at all. */
+export interface Parsed {
+  ast?: ParseResult<File>;
+  findings: Finding[];
+}
+
+// Some TypeScript (`<T>(<T>(<T>(…`) makes the parser try two readings at every level. A script with a timeout is the
+// one way to end a computation on the same thread; it runs our parser, never the source.
+const work = new Script('work()');
+const within = (timeoutMs: number, f: () => unknown): unknown =>
+  work.runInNewContext({ work: f }, { timeout: timeoutMs });
+
+/** Reads source as a module. All syntax errors come as findings with line and column; never throws because of the source. */
+export async function parseProgram(source: string, language: Language): Promise<Parsed> {
+  const bytes = byteLength(source);
+  if (bytes > maxBytes) {
+    return refused(
+      'code_too_large',
+      `code has ${bytes} bytes; ${maxBytes} are the limit`,
+      'Split it into several skills.',
+    );
+  }
+  const { default: parser } = await import('@babel/parser');
+  const plugins = language === 'typescript' ? ['typescript' as const] : [];
+  try {
+    const options = { sourceType: 'module', errorRecovery: true, attachComment: false, plugins } as const;
+    let ast: ParseResult<File> | undefined;
+    within(parseMs, () => {
+      ast = parser.parse(source, options);
+    });
+    return ast === undefined ? { findings: [] } : judge(ast, language);
+  } catch (error) {
+    return unreadable(error, language);
+  }
+}
+
+function judge(ast: ParseResult<File>, language: Language): Parsed {
+  const errors = ast.errors ?? [];
+  const findings = errors.slice(0, maxFindings).map((error) => syntaxFinding(error, language));
+  return { ast, findings };
+}
+
+function unreadable(error: unknown, language: Language): Parsed {
+  if (error instanceof RangeError) return tooDeep();
+  if (error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') {
+    return refused(
+      'code_too_complex',
+      'code takes too long to read',
+      'Nest fewer type assertions, calls and functions in each other.',
+    );
+  }
+  if (error instanceof SyntaxError) return { findings: [syntaxFinding(error, language)] };
+  throw error;
+}
+
+interface Located {
+  message: string;
+  loc?: { line: number; column: number };
+}
+
+function syntaxFinding(error: Located | SyntaxError, language: Language): Finding {
+  const loc = 'loc' in error ? error.loc : undefined;
+  const problem = shortText(error.message.replace(/ \(\d+:\d+\)$/, ''), 200);
+  const isForeign = problem.includes('requires enabling');
+  const hint = language === 'javascript' ? ' If it is TypeScript, say language: typescript.' : '';
+  return {
+    rule: 'syntax',
+    severity: 'error',
+    where: 'code',
+    ...(loc === undefined ? {} : { line: loc.line, column: loc.column + 1 }),
+    message: `line ${loc?.line ?? '?'}: ${isForeign ? 'this syntax is not known here (JSX, decorators and proposals are not)' : problem}`,
+    remedy: `Correct the syntax.${hint}`,
+  };
+}
+
+/** The finding for source that overflows the stack of whoever reads it. */
+export const tooDeep = (): Parsed =>
+  refused('code_too_deep', 'code nests too deeply to be read', 'Use variables and functions for the inner parts.');
+
+const refused = (rule: string, message: string, remedy: string): Parsed => ({
+  findings: [{ rule, severity: 'error', where: 'code', message, remedy }],
+});
