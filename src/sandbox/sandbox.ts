@@ -58,7 +58,10 @@ export interface Usage {
 }
 
 /** What came of a job. `logs` are the lines of `ctx.log` and `console`, cut at the limit. */
-export type JobResult = { logs: string[]; usage: Usage } & ({ ok: true; value: unknown } | { ok: false; error: WeaverError });
+export type JobResult = { logs: string[]; usage: Usage } & (
+  | { ok: true; value: unknown }
+  | { ok: false; error: WeaverError }
+);
 
 /**
  * Runs untrusted code. `run` never throws and never stops the server: every end of a job is a JobResult, within

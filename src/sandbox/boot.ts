@@ -1,0 +1,102 @@
+/**
+ * What every program finds around it, evaluated inside the engine before the program. It captures all it needs first, so
+ * that a program which tampers with prototypes harms only itself. It answers the functions by which the thread speaks to
+ * the program; `say` is the only way out.
+ */
+export const bootSource = `(function (say) {
+  'use strict';
+  const { parse, stringify } = JSON;
+  const { freeze, defineProperty, create } = Object;
+  const { imul } = Math;
+  const apply = Reflect.apply;
+  const PromiseOf = Promise;
+  const text = String;
+  const slice = String.prototype.slice;
+  const cut = (value, length) => apply(slice, value, [0, length]);
+  const pending = create(null);
+  let nextCall = 1, now = 0, state = 0, maxOutput = 0, runs;
+
+  class ToolError extends Error {
+    constructor(tool, code, message) { super(message); this.tool = tool; this.code = code; }
+  }
+  defineProperty(ToolError.prototype, 'name', { value: 'ToolError' });
+  globalThis.ToolError = ToolError;
+
+  // mulberry32: fresh for each call, since the engine's own generator would repeat itself after every reset.
+  const random = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = imul(state ^ (state >>> 15), 1 | state);
+    t = (t + imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+  defineProperty(Math, 'random', { value: random, writable: true, configurable: true });
+
+  const safe = (get, fallback) => { try { const v = get(); return v === undefined || v === null ? fallback : cut(text(v), 4000); } catch { return fallback; } };
+  const explain = (e) => {
+    if (typeof e !== 'object' || e === null) return { name: 'Thrown', message: safe(() => text(e), 'something that is not an error'), stack: '' };
+    return {
+      name: safe(() => e.name, 'Thrown'),
+      message: safe(() => e.message, '') || safe(() => stringify(e), 'an object that is not an error'),
+      stack: safe(() => e.stack, ''),
+      tool: safe(() => e instanceof ToolError ? e.tool : undefined, undefined),
+      code: safe(() => e instanceof ToolError ? e.code : undefined, undefined),
+    };
+  };
+  const show = (value) => typeof value === 'string' ? value : safe(() => stringify(value), '') || safe(() => text(value), '?');
+  const log = (...args) => { let line = ''; for (let i = 0; i < args.length; i++) line += (i ? ' ' : '') + show(args[i]); say('log', 0, cut(line, 64000), ''); };
+  globalThis.console = freeze({ log, info: log, warn: log, error: log, debug: log });
+
+  const call = (name, input) => new PromiseOf((resolve, reject) => {
+    const id = nextCall++;
+    const json = stringify(input === undefined ? {} : input);
+    if (json === undefined) { reject(new TypeError('the input of ' + text(name) + ' is not JSON')); return; }
+    pending[id] = { resolve, reject };
+    say('call', id, text(name), json);
+  });
+  const tools = new Proxy(freeze(create(null)), {
+    get: (_, name) => typeof name === 'string' && name !== 'then' ? (input) => call(name, input) : undefined,
+  });
+  const ctx = freeze({
+    tools, call, log,
+    progress(done, total, message) {
+      say('progress', 0, '', stringify({ done: +done, total: total === undefined ? undefined : +total, message: message === undefined ? undefined : cut(text(message), 1000) }));
+    },
+    now: () => now,
+    random,
+  });
+
+  const give = (value) => {
+    if (typeof value === 'function' || typeof value === 'symbol') return say('bad', 0, 'a ' + typeof value + ' is not JSON', '');
+    let json;
+    try { json = stringify(value === undefined ? null : value); } catch (e) {
+      const { name, message } = explain(e);
+      if (name === 'InternalError' || name === 'RangeError') return say('fail', 0, stringify(explain(e)), 'stringify');
+      return say('bad', 0, message, '');
+    }
+    if (json === undefined) json = 'null';
+    if (json.length > maxOutput) return say('output', 0, '', '');
+    say('done', 0, '', json);
+  };
+  const fail = (e) => say('fail', 0, stringify(explain(e)), '');
+
+  return {
+    use(namespace) {
+      namespace.then((module) => {
+        runs = module.default;
+        if (typeof runs !== 'function') fail(new TypeError('the default export is not a function'));
+      }, fail);
+    },
+    async run(input, at, seed, max) {
+      now = at; state = seed | 0; maxOutput = max;
+      try { give(await runs(parse(input), ctx)); } catch (e) { fail(e); }
+    },
+    settle(id, ok, json) {
+      const waiting = pending[id];
+      if (waiting === undefined) return;
+      delete pending[id];
+      if (ok) return waiting.resolve(parse(json));
+      const { tool, code, message } = parse(json);
+      waiting.reject(new ToolError(tool, code, message));
+    },
+  };
+})`;

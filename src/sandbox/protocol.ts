@@ -1,0 +1,59 @@
+import type { Progress } from '../contracts.ts';
+import type { Limits, Usage } from './sandbox.ts';
+
+/** What the server asks of the child; the child hands it to a thread. Values cross as JSON text. */
+export type ToChild =
+  | { t: 'run'; id: number; hash: string; text?: string; input: string; limits: Limits; now: number; seed: number }
+  | { t: 'answer'; id: number; call: number; ok: true; json: string }
+  | { t: 'answer'; id: number; call: number; ok: false; error: GuestError }
+  | { t: 'stop'; id: number };
+
+/** What a thread says; the child hands it to the server. */
+export type FromChild =
+  | { t: 'ready' }
+  | { t: 'need'; id: number }
+  | { t: 'call'; id: number; call: number; name: string; json: string }
+  | { t: 'progress'; id: number; progress: Progress }
+  | { t: 'end'; id: number; logs: string[]; usage: Usage; end: End };
+
+/** How a job ended, as a thread saw it. */
+export type End =
+  | { ok: true; json: string }
+  | { ok: false; kind: 'limit'; limit: LimitName }
+  | { ok: false; kind: 'thrown'; error: GuestError }
+  | { ok: false; kind: 'bad_output'; message: string }
+  | { ok: false; kind: 'lost'; message: string };
+
+export type LimitName = 'wall' | 'cpu' | 'memory' | 'output' | 'depth' | 'host_calls' | 'stack';
+
+/** An error as it crosses the boundary: plain text only. */
+export interface GuestError {
+  name: string;
+  message: string;
+  line?: number;
+  tool?: string;
+  code?: string;
+}
+
+export const maxLineBytes = 16_000_000;
+export const maxDepth = 64;
+
+/** Calls `take` with each whole line of a stream of chunks; `tooLong` when one is over the limit. */
+export function readLines(take: (line: string) => void, tooLong: () => void): (chunk: Buffer) => void {
+  let parts: Buffer[] = [];
+  let length = 0;
+  return (chunk) => {
+    let from = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      const last = chunk.subarray(from, end);
+      take((parts.length === 0 ? last : Buffer.concat([...parts, last])).toString('utf8'));
+      parts = [];
+      length = 0;
+      from = end + 1;
+    }
+    if (from >= chunk.length) return;
+    parts.push(chunk.subarray(from));
+    length += chunk.length - from;
+    if (length > maxLineBytes) tooLong();
+  };
+}
