@@ -31,9 +31,7 @@ export const settings = z.strictObject({
     { env: 'TOOLWEAVER_EXPOSE' },
   ),
   pinned: setting(
-    z
-      .preprocess(splitList, z.array(z.string().min(1)))
-      .default([]),
+    z.preprocess(splitList, z.array(z.string().min(1))).default([]),
     'Names of saved tools that `auto` and `pinned` always list (comma list).',
     { env: 'TOOLWEAVER_PINNED' },
   ),
@@ -60,10 +58,14 @@ export const settings = z.strictObject({
     'Where call events go (comma list): sqlite (the database) or none.',
     { env: 'ANALYTICS_BACKEND' },
   ),
-  databaseUrl: setting(address(['sqlite:', 'file:']).optional(), 'Database address. Default: a SQLite file in the home.', {
-    env: 'DATABASE_URL',
-    isSecret: true,
-  }),
+  databaseUrl: setting(
+    address(['sqlite:', 'file:']).optional(),
+    'Database address. Default: a SQLite file in the home.',
+    {
+      env: 'DATABASE_URL',
+      isSecret: true,
+    },
+  ),
 });
 
 export type Config = Readonly<z.infer<typeof settings>>;
@@ -94,7 +96,8 @@ export function loadConfig(env: NodeJS.ProcessEnv, flags: Partial<Record<Setting
   const fromFile = readFile(file, problems);
   const merged = { ...fromFile, ...fromEnv, ...defined(flags), home };
   const parsed = settings.safeParse(merged);
-  for (const issue of parsed.error?.issues ?? []) problems.push(describeIssue(issue, { fromFile, fromEnv, flags, file }));
+  for (const issue of parsed.error?.issues ?? [])
+    problems.push(describeIssue(issue, { fromFile, fromEnv, flags, file }));
   if (problems.length > 0 || !parsed.success) {
     throw new WeaverError('bad_input', `Settings cannot be used:\n${problems.map((p) => `- ${p}`).join('\n')}`, {
       hint: 'docs/configuration.md lists every setting. Mend these and start again.',
@@ -124,7 +127,8 @@ interface Origins {
 function describeIssue(issue: z.core.$ZodIssue, { fromEnv, flags, file }: Origins): string {
   if (issue.code === 'unrecognized_keys') return `${issue.keys.join(', ')} in ${file}: no such setting`;
   const name = String(issue.path[0]) as SettingName;
-  const place = flags[name] !== undefined ? `--${kebab(name)}` : name in fromEnv ? metaOf(name).env : `${name} in ${file}`;
+  const place =
+    flags[name] !== undefined ? `--${kebab(name)}` : name in fromEnv ? metaOf(name).env : `${name} in ${file}`;
   return `${place}: ${issue.message}`;
 }
 
@@ -139,7 +143,8 @@ function readFile(file: string, problems: string[]): Record<string, unknown> {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     // No file is the normal case; any other trouble with it must be said.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') problems.push(`${file} cannot be read: ${(error as Error).message}`);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      problems.push(`${file} cannot be read: ${(error as Error).message}`);
     return {};
   }
   return parseFile(file, text, problems);

@@ -14,6 +14,10 @@ export interface Principal {
   readonly scopes: readonly Scope[];
 }
 
+/** True for a person who may decide reviews; no agent and no service ever is one. */
+export const isReviewer = (principal: Principal): boolean =>
+  principal.kind === 'person' && principal.scopes.includes('approve');
+
 /** The protocol or part that a call came in by. */
 export type Via = 'mcp' | 'a2a' | 'cli' | 'web' | 'workflow' | 'skill' | 'code' | 'system';
 

@@ -1,4 +1,4 @@
-import { pino } from 'pino';
+import { pino, stdSerializers } from 'pino';
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -19,6 +19,7 @@ export function createLog(level: LogLevel, destination: { write(line: string): v
     {
       level,
       base: { pid: process.pid },
+      serializers: { error: stdSerializers.errWithCause },
       redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '[redacted]' },
     },
     destination,

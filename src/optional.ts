@@ -8,9 +8,13 @@ export async function loadOptional<T>(name: string, what: string, load: () => Pr
   try {
     return await load();
   } catch (cause) {
-    throw new WeaverError('not_supported', `${what} needs the package ${name}, which is not installed or did not load.`, {
-      hint: `Run: npm install ${name}`,
-      cause,
-    });
+    throw new WeaverError(
+      'not_supported',
+      `${what} needs the package ${name}, which is not installed or did not load.`,
+      {
+        hint: `Run: npm install ${name}`,
+        cause,
+      },
+    );
   }
 }

@@ -31,10 +31,6 @@ export function createPrincipal(id: string, kind: Principal['kind'], roleNames: 
   return Object.freeze({ id, tenant: localTenant, kind, roles: [...roleNames], scopes: [...scopes] });
 }
 
-/** True for a person who may decide reviews. */
-export const isReviewer = (principal: Principal): boolean =>
-  principal.kind === 'person' && principal.scopes.includes('approve');
-
 function userName(): string {
   try {
     return userInfo().username;

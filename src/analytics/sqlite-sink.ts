@@ -9,7 +9,7 @@ const dayMs = 86_400_000;
 
 /** Keeps events in the database, written in batches, for `days` days. */
 export function createSqliteSink(database: Database, log: Log, days: number): EventSink {
-  let waiting: CallEvent[] = [];
+  const waiting: CallEvent[] = [];
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
   let nextSweepAt = 0;
@@ -25,11 +25,17 @@ export function createSqliteSink(database: Database, log: Log, days: number): Ev
     try {
       await database.write(async (trx) => {
         for (let i = 0; i < batch.length; i += 50) {
-          await trx.insertInto('calls').values(batch.slice(i, i + 50).map(toRow)).execute();
+          await trx
+            .insertInto('calls')
+            .values(batch.slice(i, i + 50).map(toRow))
+            .execute();
         }
         if (Date.now() < nextSweepAt) return;
         nextSweepAt = Date.now() + dayMs / 24;
-        await trx.deleteFrom('calls').where('at', '<', Date.now() - days * dayMs).execute();
+        await trx
+          .deleteFrom('calls')
+          .where('at', '<', Date.now() - days * dayMs)
+          .execute();
       });
     } catch (error) {
       log.warn({ error, lost: batch.length }, 'call events could not be kept');

@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { isReviewer } from '../access/principals.ts';
-import type { Principal } from '../contracts.ts';
+import { isReviewer, type Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import type { Db, Tables } from '../store/tables.ts';
 
@@ -36,7 +35,9 @@ export interface Review {
 }
 
 /** What the end of a review means for its kind of subject; runs inside the deciding transaction. */
-export type ReviewEnds = Readonly<Record<string, (trx: Db, review: Review, verdict: Verdict, by: Principal) => Promise<void>>>;
+export type ReviewEnds = Readonly<
+  Record<string, (trx: Db, review: Review, verdict: Verdict, by: Principal) => Promise<void>>
+>;
 
 // Without vowels and look-alikes: an id is typed by a person, and should spell nothing.
 const idLetters = 'bcdfghjkmnpqrstvwxyz23456789';
@@ -70,7 +71,12 @@ export async function openReview(
 }
 
 /** Reviews of the tenant, newest first; without a state, all of them. */
-export async function listReviews(db: Db, tenant: string, state: ReviewState | undefined, limit: number): Promise<Review[]> {
+export async function listReviews(
+  db: Db,
+  tenant: string,
+  state: ReviewState | undefined,
+  limit: number,
+): Promise<Review[]> {
   let query = db.selectFrom('reviews').selectAll().where('tenant', '=', tenant);
   if (state) query = query.where('state', '=', state);
   const rows = await query.orderBy('opened_at', 'desc').orderBy('id').limit(limit).execute();
@@ -86,7 +92,9 @@ export async function getReview(db: Db, tenant: string, id: string): Promise<Rev
     .where('id', '=', id)
     .executeTakeFirst();
   if (row) return toReview(row, await decisionsOf(db, tenant, id));
-  throw new WeaverError('not_found', `There is no review ${JSON.stringify(id)}.`, { hint: 'toolweaver review list shows them.' });
+  throw new WeaverError('not_found', `There is no review ${JSON.stringify(id)}.`, {
+    hint: 'toolweaver review list shows them.',
+  });
 }
 
 /** Closes open reviews of a subject that nobody needs to decide any more. */

@@ -7,37 +7,46 @@ import { memberPath } from './schema-tree.ts';
 const maxProblems = 5;
 const maxListed = 10;
 const maxForms = 3;
+const maxBranches = 50;
 
 type Problem = (at: string, error: ErrorObject) => string;
 
 /** Turns the errors of Ajv into sentences that begin with the path: at most five, then how many more there are. */
 export function describeProblems(root: string, errors: readonly ErrorObject[]): string[] {
-  const own = errors.filter((error) => !errors.some((other) => contains(other, error)) && !isEcho(error));
-  const sentences = [...new Set((own.length === 0 ? errors : own).map((error) => sentence(root, error, errors)))];
-  if (sentences.length <= maxProblems) return sentences;
-  return [...sentences.slice(0, maxProblems), `… and ${sentences.length - maxProblems} more`];
+  const choices = new Set(errors.filter(isChoice).map((error) => error.schemaPath));
+  const own = errors.filter((error) => !isInside(choices, error.schemaPath) && error.keyword !== 'if');
+  const sentences = new Set<string>();
+  let described = 0;
+  for (const error of own) {
+    if (sentences.size >= maxProblems) break;
+    sentences.add(sentence(root, error, errors));
+    described++;
+  }
+  return own.length > described ? [...sentences, `… and ${own.length - described} more`] : [...sentences];
 }
 
 // The error of a choice stands for those of its branches.
-function contains(outer: ErrorObject, inner: ErrorObject): boolean {
-  if (outer === inner || !['anyOf', 'oneOf', 'not', 'contains', 'propertyNames'].includes(outer.keyword)) return false;
-  return (
-    inner.schemaPath.startsWith(`${outer.schemaPath}/`) ||
-    inner.schemaPath.startsWith(`${outer.schemaPath.replace(/\/contains$/, '')}/contains/`)
-  );
-}
+const isChoice = ({ keyword }: ErrorObject): boolean => choiceKeywords.has(keyword);
+const choiceKeywords = new Set(['anyOf', 'oneOf', 'not', 'contains', 'propertyNames']);
 
-// `if` only repeats what its `then` or `else` says.
-const isEcho = (error: ErrorObject): boolean => error.keyword === 'if';
+function isInside(choices: ReadonlySet<string>, schemaPath: string): boolean {
+  for (let end = schemaPath.lastIndexOf('/'); end > 0; end = schemaPath.lastIndexOf('/', end - 1)) {
+    if (choices.has(schemaPath.slice(0, end))) return true;
+  }
+  return false;
+}
 
 function sentence(root: string, error: ErrorObject, all: readonly ErrorObject[]): string {
   const at = pathOf(root, error.instancePath);
   if (error.keyword === 'anyOf' || (error.keyword === 'oneOf' && error.params.passingSchemas === null)) {
-    const branches = all.filter((other) => contains(error, other)).map((other) => sentence(root, other, []));
-    return choice(at, [...new Set(branches)]);
+    const branches = all.filter((other) => isBranch(error, other)).slice(0, maxBranches);
+    return choice(at, [...new Set(branches.map((other) => sentence(root, other, [])))]);
   }
   return problems[error.keyword]?.(at, error) ?? `${at} ${error.message ?? 'does not fit the schema'}`;
 }
+
+const isBranch = (outer: ErrorObject, inner: ErrorObject): boolean =>
+  inner.schemaPath.startsWith(`${outer.schemaPath}/`) && `${inner.instancePath}/`.startsWith(`${outer.instancePath}/`);
 
 function choice(at: string, branches: readonly string[]): string {
   if (branches.length === 0) return `${at} fits none of the forms it may have`;

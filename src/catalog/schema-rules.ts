@@ -13,7 +13,6 @@ import {
   shapes,
   types,
 } from './schema-keywords.ts';
-import { patternProblem } from './schema-pattern.ts';
 import { memberPath, type SchemaNode } from './schema-tree.ts';
 
 /** What a saved schema may be. `depth` counts schemas inside schemas, `jsonDepth` objects and arrays inside each other. */
@@ -75,9 +74,6 @@ function checkTuple(where: string, value: unknown[], isOld: boolean): Finding[] 
 
 const valueChecks: Readonly<Record<string, (where: string, value: unknown, node: SchemaNode) => Finding[]>> = {
   type: (where, value) => [value].flat().flatMap((type) => checkType(where, String(type))),
-  pattern: (where, value) => checkPattern(where, String(value)),
-  patternProperties: (where, value) =>
-    Object.keys(Object(value)).flatMap((key) => checkPattern(memberPath(where, key), key)),
   enum: (where, value) => checkEnum(where, [value].flat().length),
   format: (where, value) => checkFormat(where, String(value)),
   $id: (where, _value, { pointer }) => {
@@ -106,13 +102,6 @@ function checkType(where: string, type: string): Finding[] {
   return [
     refusal(where, 'type_unknown', `is not a type: "${shortText(type)}".${hint}`, `Use one of ${types.join(', ')}.`),
   ];
-}
-
-function checkPattern(where: string, source: string): Finding[] {
-  const problem = patternProblem(source);
-  if (problem === undefined) return [];
-  const remedy = 'Write a simpler pattern, or check it in the code; patterns run in linear time here.';
-  return [refusal(where, 'pattern_unsupported', problem, remedy)];
 }
 
 function checkNames({ path, schema }: SchemaNode): Finding[] {

@@ -4,6 +4,7 @@ import { shortText } from '../text/clean.ts';
 import { findPoison } from '../text/poison.ts';
 import { refusal } from './finding.ts';
 import { isDraft07 } from './schema-keywords.ts';
+import { checkPatterns } from './schema-pattern.ts';
 import { checkRefs } from './schema-refs.ts';
 import { checkNode, schemaLimits } from './schema-rules.ts';
 import { memberPath, readTree } from './schema-tree.ts';
@@ -26,6 +27,7 @@ export function checkSchema(where: string, schema: unknown): Finding[] {
   return capped(where, [
     ...checkRoot(where, schema),
     ...nodes.flatMap((node) => checkNode(node, isOld)),
+    ...checkPatterns(where, nodes),
     ...checkRefs(nodes),
     ...checkTexts(where, schema),
   ]);

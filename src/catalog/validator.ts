@@ -3,7 +3,7 @@ import type { JsonSchema } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { describeProblems } from './problems.ts';
 import { isDraft07 } from './schema-keywords.ts';
-import { decidingPart } from './schema-tree.ts';
+import { decidingPart, readTree } from './schema-tree.ts';
 
 /** Gives what is wrong with a value, in sentences such as `input.a must be a number`; empty when it fits. Never throws. */
 export type Validator = (value: unknown) => string[];
@@ -15,6 +15,8 @@ interface Compiled {
   first: Check;
   /** Finds all errors instead of the first; compiled when a value first fails. */
   all: () => Check;
+  /** How many objects, lists and plain values a value may have for all its errors to be looked for. */
+  maxNodes: number;
 }
 
 type MakeAjv = (options: Options) => { compile(schema: JsonSchema): ValidateFunction };
@@ -22,7 +24,7 @@ type MakeAjv = (options: Options) => { compile(schema: JsonSchema): ValidateFunc
 // Steps of the pattern engine for one value: about a second. RE2 is linear in the text, but times the pattern's size.
 const maxPatternSteps = 50_000_000;
 // All errors are looked for in small values only: a list of a million wrong rows has a million errors.
-const smallValue = { nodes: 1_000, characters: 10_000 };
+const smallValue = { nodes: 1_000, characters: 10_000, nodesTimesSchemas: 50_000 };
 
 const compiled = new WeakMap<JsonSchema, Promise<Compiled>>();
 
@@ -34,14 +36,14 @@ const compiled = new WeakMap<JsonSchema, Promise<Compiled>>();
 export async function compileValidator(schema: JsonSchema, root: 'input' | 'output' = 'input'): Promise<Validator> {
   const pending = compiled.get(schema) ?? compile(schema);
   compiled.set(schema, pending);
-  const { first, all } = await pending;
+  const { first, all, maxNodes } = await pending;
   return (value) => {
     const quick = first(value);
     if (quick.isTooLong) return [`${root} holds more text than its patterns can check; make its texts shorter`];
     if (quick.isUnfit)
       return [`${root} has a property toString or valueOf where its allowed values are compared; rename it`];
     if (quick.errors.length === 0) return [];
-    const { errors } = isSmall(value) ? all()(value) : quick;
+    const { errors } = isSmall(value, maxNodes) ? all()(value) : quick;
     return describeProblems(root, errors.length === 0 ? quick.errors : errors);
   };
 }
@@ -53,8 +55,10 @@ async function compile(schema: JsonSchema): Promise<Compiled> {
   try {
     const first = build(false);
     let all: Check | undefined;
+    const schemas = readTree('', schema).length;
     return {
       first,
+      maxNodes: Math.min(smallValue.nodes, smallValue.nodesTimesSchemas / schemas),
       all: () => {
         all ??= build(true);
         return all;
@@ -71,11 +75,12 @@ async function compile(schema: JsonSchema): Promise<Compiled> {
 
 async function loadAjv(schema: JsonSchema): Promise<MakeAjv> {
   if (isDraft07(schema)) {
-    const { Ajv } = await import('ajv');
-    return (options) => new Ajv(options);
+    const { default: draft07 } = await import('ajv');
+    return (options) => new draft07.Ajv(options);
   }
-  const { Ajv2020 } = await import('ajv/dist/2020.js');
-  return (options) => new Ajv2020(options);
+  // The default alone is the same from node_modules and from the bundle: these are CommonJS modules.
+  const { default: draft2020 } = await import('ajv/dist/2020.js');
+  return (options) => new draft2020.Ajv2020(options);
 }
 
 type LinearPatternMaker = typeof import('./schema-pattern.ts').linearPattern;
@@ -128,15 +133,15 @@ const ajvOptions: Options = {
   removeAdditional: false,
 };
 
-function isSmall(value: unknown): boolean {
+function isSmall(value: unknown, maxNodes: number): boolean {
   let characters = 0;
   const open = [value];
   for (const node of open) {
     if (typeof node === 'string') characters += node.length;
-    if (open.length > smallValue.nodes || characters > smallValue.characters) return false;
+    if (open.length > maxNodes || characters > smallValue.characters) return false;
     if (node === null || typeof node !== 'object') continue;
     const keys = Object.keys(node);
-    if (keys.length > smallValue.nodes) return false;
+    if (keys.length > maxNodes) return false;
     for (const key of keys) characters += key.length;
     open.push(...Object.values(node));
   }

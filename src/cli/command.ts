@@ -10,6 +10,8 @@ import { isTerminal, printError } from './output.ts';
 export interface Cli {
   env: NodeJS.ProcessEnv;
   asJson: boolean;
+  /** The command's own options. */
+  options: Record<string, unknown>;
   loaded: LoadedConfig;
   /** Fires at Ctrl-C and SIGTERM. */
   signal: AbortSignal;
@@ -33,7 +35,7 @@ export function action(env: NodeJS.ProcessEnv, run: (cli: Cli, ...args: string[]
     try {
       const loaded = loadConfig(env, settingFlags(options));
       const args = given.slice(0, -2) as string[];
-      process.exitCode = (await run({ env, asJson, loaded, signal: stopSignal() }, ...args)) ?? 0;
+      process.exitCode = (await run({ env, asJson, options, loaded, signal: stopSignal() }, ...args)) ?? 0;
     } catch (error) {
       process.exitCode = printError(error, asJson);
     }
@@ -41,7 +43,11 @@ export function action(env: NodeJS.ProcessEnv, run: (cli: Cli, ...args: string[]
 }
 
 /** Adds a flag for every setting that is no secret. */
-export function addSettingFlags(program: Command, describe: (name: SettingName) => string, flag: (name: SettingName) => string): void {
+export function addSettingFlags(
+  program: Command,
+  describe: (name: SettingName) => string,
+  flag: (name: SettingName) => string,
+): void {
   for (const name of settingNames) {
     if (!metaOf(name).isSecret) program.option(`--${flag(name)} <value>`, describe(name));
   }

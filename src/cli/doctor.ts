@@ -21,9 +21,17 @@ interface Part {
 export function addDoctor(program: Command, env: NodeJS.ProcessEnv): void {
   addCommand(program, 'doctor', 'Check every part of this installation.', 'toolweaver doctor').action(
     action(env, async (cli) => {
-      const parts = [await part('node', 'everything', nodeVersion), await part('home', 'nothing can be kept', () => home(cli))];
+      const parts = [
+        await part('node', 'everything', nodeVersion),
+        await part('home', 'nothing can be kept', () => home(cli)),
+      ];
       parts.push(...(await appParts(cli)));
-      const rows = parts.map((one) => [one.state, one.part, one.detail, one.state === 'ok' ? '' : `costs: ${one.costs}`]);
+      const rows = parts.map((one) => [
+        one.state,
+        one.part,
+        one.detail,
+        one.state === 'ok' ? '' : `costs: ${one.costs}`,
+      ]);
       print(cli.asJson, { parts }, () => columns(rows));
       return parts.some((one) => one.state === 'broken') ? 1 : 0;
     }),
@@ -68,7 +76,10 @@ function home({ loaded: { config } }: Cli): string {
 async function database({ database: { read, file } }: App): Promise<string> {
   const { rows } = await sql<{ quick_check: string }>`pragma quick_check`.execute(read);
   if (rows[0]?.quick_check !== 'ok') throw new Error(`damaged: ${rows.map((row) => row.quick_check).join('; ')}`);
-  const count = await read.selectFrom('versions').select((eb) => eb.fn.countAll().as('all')).executeTakeFirst();
+  const count = await read
+    .selectFrom('versions')
+    .select((eb) => eb.fn.countAll().as('all'))
+    .executeTakeFirst();
   return `${file}, ${Number(count?.all ?? 0)} versions, quick check ok`;
 }
 

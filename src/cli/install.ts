@@ -20,12 +20,7 @@ export function addInstall(program: Command, env: NodeJS.ProcessEnv): void {
   install
     .addArgument(new Argument('<host>', 'which host').choices(Object.keys(hosts)))
     .option('--print', 'print the configuration, write nothing')
-    .action(
-      action(env, async (cli, host, options) => {
-        const { print: onlyPrint } = options as unknown as { print?: boolean };
-        return installInto(cli, hosts[host as unknown as HostName], onlyPrint === true);
-      }),
-    );
+    .action(action(env, async (cli, host) => installInto(cli, hosts[host as HostName], cli.options.print === true)));
 }
 
 async function installInto(cli: Cli, host: Host, onlyPrint: boolean): Promise<number> {

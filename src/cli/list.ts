@@ -15,7 +15,12 @@ export function addList(program: Command, env: NodeJS.ProcessEnv): void {
           risk,
           description,
         }));
-        const rows = tools.map((tool) => [tool.name, tool.version ?? tool.kind, tool.risk, firstLine(tool.description)]);
+        const rows = tools.map((tool) => [
+          tool.name,
+          tool.version ?? tool.kind,
+          tool.risk,
+          firstLine(tool.description),
+        ]);
         print(cli.asJson, { tools }, () => columns([['NAME', 'VERSION', 'RISK', 'DESCRIPTION'], ...rows]));
         return 0;
       }),

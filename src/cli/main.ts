@@ -1,59 +1,11 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
-import { kebab, settings } from '../config.ts';
-import { version } from '../package.ts';
-import { addCall } from './call.ts';
-import { addSettingFlags } from './command.ts';
-import { addConfig } from './config.ts';
-import { addDemo } from './demo.ts';
-import { addDoctor } from './doctor.ts';
-import { addInstall } from './install.ts';
-import { addList } from './list.ts';
-import { addReview } from './review.ts';
-import { addSave } from './save.ts';
-import { addSearch } from './search.ts';
-import { addServe } from './serve.ts';
-import { addShow } from './show.ts';
-import { addVersions } from './versions.ts';
+import { createProgram } from './program.ts';
 
 const wrongUsage = 2;
 
-/** The whole command line, in the order of its help. */
-export function createProgram(env: NodeJS.ProcessEnv): Command {
-  const program = new Command('toolweaver')
-    .description('An MCP server whose tool list grows while agents work.')
-    .version(version)
-    .configureHelp({ showGlobalOptions: false })
-    .showSuggestionAfterError()
-    .exitOverride();
-  addSettingFlags(program, (name) => settings.shape[name].description ?? '', kebab);
-  for (const add of [
-    addServe,
-    addInstall,
-    addDemo,
-    addList,
-    addSearch,
-    addShow,
-    addCall,
-    addSave,
-    addReview,
-    addVersions,
-    addConfig,
-    addDoctor,
-  ]) {
-    add(program, env);
-  }
-  return program;
+try {
+  await createProgram(process.env).parseAsync(process.argv);
+} catch (error) {
+  // Commander has printed help or what is wrong; what it throws is no fault of ours.
+  process.exitCode = (error as { exitCode?: number }).exitCode === 0 ? 0 : wrongUsage;
 }
-
-async function main(): Promise<void> {
-  try {
-    await createProgram(process.env).parseAsync(process.argv);
-  } catch (error) {
-    // Commander has printed help or what is wrong; what it throws is no fault of ours.
-    const { exitCode } = error as { exitCode?: number };
-    process.exitCode = exitCode === 0 ? 0 : wrongUsage;
-  }
-}
-
-await main();

@@ -43,14 +43,17 @@ export function printError(thrown: unknown, asJson: boolean): number {
   const error = thrown instanceof WeaverError ? thrown : toWeaverError(thrown);
   if (asJson) process.stderr.write(`${JSON.stringify({ error: error.toJSON() }, null, 2)}\n`);
   else process.stderr.write(`error ${cleanText(errorText(error))}\n`);
-  if (error.code === 'internal' && error.cause) process.stderr.write(`${cleanText(String((error.cause as Error).stack ?? error.cause))}\n`);
+  if (error.code === 'internal' && error.cause)
+    process.stderr.write(`${cleanText(String((error.cause as Error).stack ?? error.cause))}\n`);
   return exitCodes[error.code];
 }
 
 /** Columns of text, as wide as their widest cell. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
   return rows
     .map((row) =>
       row
@@ -64,8 +67,11 @@ export function columns(rows: readonly (readonly string[])[]): string {
 export const isTerminal = (): boolean => Boolean(process.stdin.isTTY && process.stdout.isTTY);
 
 /** Colour only on a terminal and without NO_COLOR. */
-export function paint(env: NodeJS.ProcessEnv): Record<'bold' | 'dim' | 'green' | 'red' | 'cyan', (text: string) => string> {
+export function paint(
+  env: NodeJS.ProcessEnv,
+): Record<'bold' | 'dim' | 'green' | 'red' | 'cyan', (text: string) => string> {
   const isOn = Boolean(process.stdout.isTTY) && !env.NO_COLOR;
-  const wrap = (open: number, close: number) => (text: string) => (isOn ? `\u001b[${open}m${text}\u001b[${close}m` : text);
+  const wrap = (open: number, close: number) => (text: string) =>
+    isOn ? `\u001b[${open}m${text}\u001b[${close}m` : text;
   return { bold: wrap(1, 22), dim: wrap(2, 22), green: wrap(32, 39), red: wrap(31, 39), cyan: wrap(36, 39) };
 }

@@ -19,7 +19,9 @@ export function reviewText({ review, against, risk, parts, dependents }: ReviewV
     `checks  ${examples.filter((one) => one.passed).length} of ${examples.length} examples passed`,
     `used by ${dependents.length === 0 ? 'nothing' : dependents.join(', ')}`,
     ...(findings.length === 0 ? [] : ['', 'Findings:', ...findings.map(findingLine)]),
-    ...decisions.map((one) => `decided ${one.decision} by ${one.principal} (${one.how})${one.comment ? `: ${one.comment}` : ''}`),
+    ...decisions.map(
+      (one) => `decided ${one.decision} by ${one.principal} (${one.how})${one.comment ? `: ${one.comment}` : ''}`,
+    ),
     '',
     ...parts.map((part) => partText(part, against !== undefined)),
   ].join('\n');

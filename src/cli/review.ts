@@ -17,10 +17,13 @@ export function addReview(program: Command, env: NodeJS.ProcessEnv): void {
   const review = program.command('review').description('List, show and decide reviews.');
   addCommand(review, 'list', 'List reviews that wait for a person.', 'toolweaver review list --all')
     .option('--all', 'closed reviews too')
-    .action(action(env, (cli, options) => withApp(cli, (app) => list(cli, app, options as unknown as { all?: boolean }))));
-  addCommand(review, 'show <id>', 'Show what a review is about: the differences and the findings.', 'toolweaver review show k7m2p4qx').action(
-    action(env, (cli, id) => withApp(cli, (app) => show(cli, app, String(id)))),
-  );
+    .action(action(env, (cli) => withApp(cli, (app) => list(cli, app))));
+  addCommand(
+    review,
+    'show <id>',
+    'Show what a review is about: the differences and the findings.',
+    'toolweaver review show k7m2p4qx',
+  ).action(action(env, (cli, id) => withApp(cli, (app) => show(cli, app, String(id)))));
   addVerdict(review, env, 'approve', 'approved');
   addVerdict(review, env, 'reject', 'rejected');
 }
@@ -34,21 +37,14 @@ function addVerdict(review: Command, env: NodeJS.ProcessEnv, name: string, verdi
   )
     .option('--comment <text>', 'why; kept with the decision')
     .option('--yes', 'do not ask again after showing it')
-    .action(
-      action(env, (cli, id, options) =>
-        withApp(cli, (app) => settle(cli, app, String(id), verdict, options as unknown as VerdictOptions)),
-      ),
-    );
+    .action(action(env, (cli, id) => withApp(cli, (app) => settle(cli, app, String(id), verdict))));
 }
 
-interface VerdictOptions {
-  comment?: string;
-  yes?: boolean;
-}
-
-async function list(cli: Cli, { database }: App, { all }: { all?: boolean }): Promise<number> {
-  const reviews = await listReviews(database.read, localTenant, all ? undefined : 'open', listed);
-  const rows = reviews.map(brief).map((one) => [one.id, one.subject, `${one.name} ${one.version}`, one.state, one.why ?? '']);
+async function list(cli: Cli, { database }: App): Promise<number> {
+  const reviews = await listReviews(database.read, localTenant, cli.options.all ? undefined : 'open', listed);
+  const rows = reviews
+    .map(brief)
+    .map((one) => [one.id, one.subject, `${one.name} ${one.version}`, one.state, one.why ?? '']);
   print(cli.asJson, { reviews: reviews.map(brief) }, () =>
     rows.length === 0 ? 'Nothing waits for a decision.' : columns([['ID', 'ABOUT', 'WHAT', 'STATE', 'WHY'], ...rows]),
   );
@@ -61,7 +57,8 @@ async function show(cli: Cli, { database }: App, id: string): Promise<number> {
   return 0;
 }
 
-async function settle(cli: Cli, app: App, id: string, verdict: Verdict, { comment, yes }: VerdictOptions): Promise<number> {
+async function settle(cli: Cli, app: App, id: string, verdict: Verdict): Promise<number> {
+  const comment = cli.options.comment as string | undefined;
   if (!isTerminal()) {
     throw new WeaverError('needs_person', `Review ${id} is decided at a terminal, by a person.`, {
       hint: `Open a terminal and run: toolweaver review ${verdict === 'approved' ? 'approve' : 'reject'} ${id}`,
@@ -69,7 +66,7 @@ async function settle(cli: Cli, app: App, id: string, verdict: Verdict, { commen
   }
   const view = await viewReview(app.database.read, localTenant, id);
   if (!cli.asJson) print(false, view, () => reviewText(view));
-  if (!yes && !(await confirm(`${verdict === 'approved' ? 'Approve' : 'Reject'} exactly this?`))) {
+  if (!cli.options.yes && !(await confirm(`${verdict === 'approved' ? 'Approve' : 'Reject'} exactly this?`))) {
     throw new WeaverError('cancelled', 'Nothing was decided.', { hint: 'Run the command again to decide.' });
   }
   const { seal } = view.review.subject;

@@ -18,7 +18,11 @@ export function addSearch(program: Command, env: NodeJS.ProcessEnv): void {
         const query = (words as unknown as string[]).join(' ');
         const found = search(localTenant, query, hitsShown);
         const rows = found.hits.map((hit) => [hit.name, hit.band, hit.score.toFixed(1), hit.description]);
-        print(cli.asJson, { query, ...found }, () => found.note ?? columns([['NAME', 'FIT', 'SCORE', 'DESCRIPTION'], ...rows]));
+        print(
+          cli.asJson,
+          { query, ...found },
+          () => found.note ?? columns([['NAME', 'FIT', 'SCORE', 'DESCRIPTION'], ...rows]),
+        );
         return 0;
       }),
     ),

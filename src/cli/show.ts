@@ -24,6 +24,8 @@ export function addShow(program: Command, env: NodeJS.ProcessEnv): void {
 }
 
 function toText({ code, signature, description, ...rest }: Record<string, unknown>): string {
-  const facts = Object.entries(rest).map(([key, value]) => `${key}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const facts = Object.entries(rest).map(
+    ([key, value]) => `${key}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   return [signature, description, '', ...facts, ...(code === undefined ? [] : ['', code])].join('\n');
 }

@@ -44,23 +44,41 @@ async function resolveUse(where: Where, use: ToolUse): Promise<Found> {
   const listed = where.catalog.get(where.tenant, use.name);
   if (listed?.kind === 'builtin') {
     if (!listed.forward) return { risk: listed.risk, range: '*' };
-    return problem(use, 'dynamic_tool', `${use.name} can reach any tool`, 'Name the tool itself: ctx.tools.<name>(input).');
+    return problem(
+      use,
+      'dynamic_tool',
+      `${use.name} can reach any tool`,
+      'Name the tool itself: ctx.tools.<name>(input).',
+    );
   }
   if (use.range !== undefined && validRange(use.range) === null) {
     return problem(use, 'bad_range', `"${use.range}" is no version range`, `Write ${use.name}@^1 or only ${use.name}.`);
   }
   const versions = await listVersions(where.db, where.tenant, use.name);
   if (versions.length === 0) {
-    return problem(use, 'unknown_tool', `there is no tool named ${use.name}`, 'Save it first, or find the right name with search_tools.');
+    return problem(
+      use,
+      'unknown_tool',
+      `there is no tool named ${use.name}`,
+      'Save it first, or find the right name with search_tools.',
+    );
   }
   const runnable = versions.filter((version) => runnableStates.includes(version.state));
   const active = runnable.find((version) => version.state === 'active');
   const range = use.range ?? (active ? `^${active.version}` : '*');
-  const best = maxSatisfying(runnable.map((version) => version.version), range);
+  const best = maxSatisfying(
+    runnable.map((version) => version.version),
+    range,
+  );
   const locked = runnable.find((version) => version.version === (use.range === undefined ? active?.version : best));
   if (locked) return { risk: locked.risk, range, locked };
   const have = versions.map((version) => `${version.version} (${version.state})`).join(', ');
-  return problem(use, 'unusable_version', `no approved version of ${use.name} fits ${range}; there are ${have}`, 'Have it reviewed, or ask for another range.');
+  return problem(
+    use,
+    'unusable_version',
+    `no approved version of ${use.name} fits ${range}; there are ${have}`,
+    'Have it reviewed, or ask for another range.',
+  );
 }
 
 const problem = ({ line, column }: ToolUse, rule: string, message: string, remedy: string): Found => ({

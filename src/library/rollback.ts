@@ -1,6 +1,5 @@
-import { isReviewer } from '../access/principals.ts';
 import { openReview } from '../approval/reviews.ts';
-import type { Principal } from '../contracts.ts';
+import { isReviewer, type Principal } from '../contracts.ts';
 import type { Database } from '../store/database.ts';
 import { checkRollback, rollBack } from './decide.ts';
 

@@ -131,7 +131,13 @@ async function settle(
 }
 
 // One version of an entry waits at a time: a newer draft takes the place of the one before it.
-async function replacePending(trx: Db, tenant: string, versions: readonly Version[], by: string, now: number): Promise<void> {
+async function replacePending(
+  trx: Db,
+  tenant: string,
+  versions: readonly Version[],
+  by: string,
+  now: number,
+): Promise<void> {
   const pending = versions.filter((version) => version.state === 'pending');
   if (pending.length === 0) return;
   for (const { name, version } of pending) {
@@ -175,7 +181,11 @@ async function refuseRejected(trx: Db, tenant: string, name: string, seal: strin
     .where('d.decision', '=', 'rejected')
     .executeTakeFirst();
   if (!row) return;
-  throw new WeaverError('conflict', `Exactly this content of ${name} was rejected in review ${row.id} by ${row.principal}.`, {
-    hint: row.comment ? `The reason given: ${row.comment}` : 'Change it before you save it again.',
-  });
+  throw new WeaverError(
+    'conflict',
+    `Exactly this content of ${name} was rejected in review ${row.id} by ${row.principal}.`,
+    {
+      hint: row.comment ? `The reason given: ${row.comment}` : 'Change it before you save it again.',
+    },
+  );
 }

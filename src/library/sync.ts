@@ -28,7 +28,11 @@ export function createLibrarySource(database: Database, catalog: () => Catalog, 
       else catalog().remove(tenant, name);
     }
     reached.set(tenant, generation);
-    if (changes.length > 0) catalog().changed(tenant, changes.map((change) => change.name));
+    if (changes.length > 0)
+      catalog().changed(
+        tenant,
+        changes.map((change) => change.name),
+      );
   };
 
   return {
@@ -60,16 +64,25 @@ export function createLibrarySource(database: Database, catalog: () => Catalog, 
 
 function choose(name: string, versions: readonly Version[], range: string): Version {
   const runnable = versions.filter((version) => runnableStates.includes(version.state));
-  const best = maxSatisfying(runnable.map((version) => version.version), range);
+  const best = maxSatisfying(
+    runnable.map((version) => version.version),
+    range,
+  );
   const found = runnable.find((version) => version.version === best);
   if (found) return found;
   const waiting = versions.find((version) => maxSatisfying([version.version], range));
   if (waiting) {
     throw new WeaverError('not_approved', `${name} ${waiting.version} is ${waiting.state}: it may not run.`, {
-      hint: waiting.state === 'pending' ? 'It waits for a person: toolweaver review list.' : 'list_versions shows which may.',
+      hint:
+        waiting.state === 'pending'
+          ? 'It waits for a person: toolweaver review list.'
+          : 'list_versions shows which may.',
     });
   }
   throw new WeaverError('not_found', `${name} has no version that fits ${range}.`, {
-    hint: `There are: ${versions.slice(0, 10).map((version) => version.version).join(', ')}.`,
+    hint: `There are: ${versions
+      .slice(0, 10)
+      .map((version) => version.version)
+      .join(', ')}.`,
   });
 }

@@ -3,14 +3,7 @@ import { raiseGeneration } from '../store/generation.ts';
 import type { Db, Tables } from '../store/tables.ts';
 import type { KindName, Manifest } from './kind.ts';
 
-export type VersionState =
-  | 'pending'
-  | 'active'
-  | 'superseded'
-  | 'rejected'
-  | 'deprecated'
-  | 'archived'
-  | 'revoked';
+export type VersionState = 'pending' | 'active' | 'superseded' | 'rejected' | 'deprecated' | 'archived' | 'revoked';
 
 export interface Entry {
   name: string;
@@ -54,7 +47,10 @@ export async function entriesSince(
   const rows = await db
     .selectFrom('entries as e')
     .leftJoin('versions as v', (join) =>
-      join.onRef('v.tenant', '=', 'e.tenant').onRef('v.name', '=', 'e.name').onRef('v.version', '=', 'e.active_version'),
+      join
+        .onRef('v.tenant', '=', 'e.tenant')
+        .onRef('v.name', '=', 'e.name')
+        .onRef('v.version', '=', 'e.active_version'),
     )
     .selectAll('v')
     .select(['e.name as entry', 'e.generation as changed'])
@@ -194,7 +190,9 @@ export async function lockOf(db: Db, tenant: string, name: string, version: stri
     .where('name', '=', name)
     .where('version', '=', version)
     .execute();
-  return Object.fromEntries(rows.map((row) => [row.dependency, { version: row.locked_version, seal: row.locked_seal }]));
+  return Object.fromEntries(
+    rows.map((row) => [row.dependency, { version: row.locked_version, seal: row.locked_seal }]),
+  );
 }
 
 const toEntry = (row: Tables['entries']): Entry => ({

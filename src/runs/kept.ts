@@ -19,7 +19,12 @@ export interface KeptRun {
 /** Keeps the value of a call that is done, and gives the id under which its caller can page through it. */
 export async function keepResult(
   database: Database,
-  { principal, tool, version, value }: { principal: Principal; tool: string; version?: string | undefined; value: unknown },
+  {
+    principal,
+    tool,
+    version,
+    value,
+  }: { principal: Principal; tool: string; version?: string | undefined; value: unknown },
   now: number,
 ): Promise<string> {
   const id = `run_${randomBytes(9).toString('base64url')}`;

@@ -22,7 +22,8 @@ export interface Page {
  */
 export function pageOf(root: unknown, path: string, offset: number, limit: number): Page {
   const value = walk(root, path);
-  if (typeof value === 'string') return pageOfParts(path, 'string', [...value], offset, limit, (parts) => parts.join(''));
+  if (typeof value === 'string')
+    return pageOfParts(path, 'string', [...value], offset, limit, (parts) => parts.join(''));
   if (Array.isArray(value)) return pageOfParts(path, 'array', value, offset, limit, (parts) => parts);
   if (isRecord(value)) return pageOfParts(path, 'object', Object.entries(value), offset, limit, Object.fromEntries);
   return { path, type: value === null ? 'null' : typeof value, value };
@@ -73,9 +74,13 @@ function walk(root: unknown, path: string): unknown {
   for (const step of path === '' ? [] : path.split('.')) {
     const isThere = value !== null && typeof value === 'object' && Object.hasOwn(value, step);
     if (!isThere) {
-      throw new WeaverError('not_found', `Nothing stands at ${JSON.stringify(path)}: no ${JSON.stringify(step)} there.`, {
-        hint: 'A path names keys and positions with dots between them, such as rows.3.name.',
-      });
+      throw new WeaverError(
+        'not_found',
+        `Nothing stands at ${JSON.stringify(path)}: no ${JSON.stringify(step)} there.`,
+        {
+          hint: 'A path names keys and positions with dots between them, such as rows.3.name.',
+        },
+      );
     }
     value = (value as Record<string, unknown>)[step];
   }

@@ -10,9 +10,12 @@ import { WordStore } from './word-store.ts';
 export type { SearchDocument };
 
 /** How a hit was found; `similar` is a guess at a typing error. */
-export type Why = 'exact_name' | 'prefix' | 'words' | 'similar';
+type Why = 'exact_name' | 'prefix' | 'words' | 'similar';
 
-/** One entry that fits. `score` is in points of this BM25F plus `tierPoints`; `matched` are words of the query as written. */
+/**
+ * One entry that fits. `score` is in points of this BM25F, to which an exact name adds 2000 and a prefix 1000; `matched`
+ * are words of the query as written.
+ */
 export interface Hit {
   id: string;
   score: number;
@@ -34,7 +37,7 @@ export interface LexicalIndex {
 }
 
 /** What a name that is or begins with the query adds, so that it stands before all hits by words, after fusion too. */
-export const tierPoints: Readonly<Record<Why, number>> = { exact_name: 2000, prefix: 1000, words: 0, similar: 0 };
+const tierPoints: Readonly<Record<Why, number>> = { exact_name: 2000, prefix: 1000, words: 0, similar: 0 };
 
 const maxQueryTerms = 60;
 const maxMisspelled = 8;

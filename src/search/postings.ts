@@ -9,8 +9,8 @@ export interface Posting {
   entries: number;
 }
 
-/** The posting's first position whose key is at least `key`. */
-export function lowerBound(keys: readonly number[], key: number): number {
+/** The first position whose key is at least `key`. */
+function lowerBound(keys: readonly number[], key: number): number {
   let low = 0;
   let high = keys.length;
   while (low < high) {

@@ -98,7 +98,15 @@ function defineOrLeaveOut(tool: Tool, log: Log): Definition | 'unlistable' {
   return { name: tool.name, tool: definition, bytes: byteLength(JSON.stringify(definition)) };
 }
 
-function toDefinition({ name, title, description, input, output, annotations, kind }: Tool): McpTool {
+function toDefinition({
+  name,
+  title,
+  description,
+  input,
+  output,
+  annotations,
+  kind,
+}: Tool): McpTool & { description: string } {
   return {
     name,
     title,

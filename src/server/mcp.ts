@@ -84,7 +84,10 @@ async function callTool(
 // inside an input is something the model can mend.
 function failed(tool: string, error: WeaverError): CallToolResult {
   if (mcpAnswer[error.code] === 'protocol' && error.details?.tool === tool.slice(0, 100)) {
-    throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${error.message} ${error.hint ?? ''}`.trim());
+    throw new ProtocolError(
+      ProtocolErrorCode.InvalidParams,
+      `Unknown tool: ${error.message} ${error.hint ?? ''}`.trim(),
+    );
   }
   return toErrorResult(error);
 }
@@ -110,7 +113,12 @@ function progressTo(ctx: ServerContext): Pick<CallRequest, 'progress'> {
     progress: ({ done, total, message }: Progress) => {
       if (done <= last || ctx.mcpReq.signal.aborted) return;
       last = done;
-      const params = { progressToken, progress: done, ...(total !== undefined && { total }), ...(message && { message }) };
+      const params = {
+        progressToken,
+        progress: done,
+        ...(total !== undefined && { total }),
+        ...(message && { message }),
+      };
       // A client that is gone needs no progress; the call itself notices by its signal.
       ctx.mcpReq.notify({ method: 'notifications/progress', params }).catch(() => {});
     },

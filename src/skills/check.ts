@@ -1,8 +1,10 @@
+import type { File } from '@babel/types';
 import { checkDescription, checkName } from '../catalog/definition.ts';
 import { checkSchema } from '../catalog/schema.ts';
 import { checkProgram } from '../code/check-program.ts';
-import { findToolUses } from '../code/dependencies.ts';
-import { parseProgram } from '../code/parse.ts';
+import { findTools } from '../code/dependencies.ts';
+import { parseProgram, tooDeep } from '../code/parse.ts';
+import { readProgram } from '../code/program.ts';
 import { compileProgram } from '../code/strip.ts';
 import type { Finding } from '../contracts.ts';
 import { canonicalJson, isWithinDepth, sha256 } from '../json.ts';
@@ -59,7 +61,9 @@ function checkWords(draft: SkillDraft): Finding[] {
   return [
     ...checkName(draft.name),
     ...checkDescription('description', draft.description),
-    ...Object.entries(lists).flatMap(([field, texts]) => texts.flatMap((text, i) => findPoison(`${field}[${i}]`, text))),
+    ...Object.entries(lists).flatMap(([field, texts]) =>
+      texts.flatMap((text, i) => findPoison(`${field}[${i}]`, text)),
+    ),
   ];
 }
 
@@ -75,7 +79,13 @@ function checkExamples({ examples }: SkillDraft): Finding[] {
     return [problem('examples', `examples nest deeper than ${maxExampleDepth}`, 'Use flatter data.')];
   }
   if (JSON.stringify(examples).length > maxExamplesBytes) {
-    return [problem('examples', `examples are over ${maxExamplesBytes} bytes`, 'Use smaller data; one small example says enough.')];
+    return [
+      problem(
+        'examples',
+        `examples are over ${maxExamplesBytes} bytes`,
+        'Use smaller data; one small example says enough.',
+      ),
+    ];
   }
   return [];
 }
@@ -88,14 +98,28 @@ const problem = (where: string, message: string, remedy: string): Finding => ({
   remedy,
 });
 
-async function inspectCode(draft: SkillDraft): Promise<{ uses: ToolUse[]; compiled?: string; findings: Finding[] }> {
-  const parsed = await parseProgram(draft.code, draft.language);
-  if (!parsed.ast || parsed.findings.some((finding) => finding.severity === 'error')) {
-    return { uses: [], findings: parsed.findings };
-  }
-  const tools = findToolUses(parsed.ast);
-  const findings = [...parsed.findings, ...checkProgram(parsed.ast), ...tools.findings];
+interface InspectedCode {
+  uses: ToolUse[];
+  compiled?: string;
+  findings: Finding[];
+}
+
+async function inspectCode(draft: SkillDraft): Promise<InspectedCode> {
+  const { ast, findings } = await parseProgram(draft.code, draft.language);
+  if (!ast || findings.length > 0) return { uses: [], findings };
+  const { uses, findings: inspected } = await inspectTree(ast);
   const compiled = await compileProgram(draft.code, draft.language);
-  if ('findings' in compiled) return { uses: tools.uses, findings: [...findings, ...compiled.findings] };
-  return { uses: tools.uses, compiled: compiled.text, findings };
+  if ('findings' in compiled) return { uses, findings: [...inspected, ...compiled.findings] };
+  return { uses, compiled: compiled.text, findings: inspected };
+}
+
+async function inspectTree(ast: File): Promise<InspectedCode> {
+  try {
+    const program = await readProgram(ast);
+    const tools = findTools(program);
+    return { uses: tools.uses, findings: [...checkProgram(program), ...tools.findings] };
+  } catch (error) {
+    if (error instanceof RangeError) return { uses: [], findings: tooDeep().findings };
+    throw error;
+  }
 }

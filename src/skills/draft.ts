@@ -13,7 +13,11 @@ export const exampleSchema = z.strictObject({
 
 /** What somebody asks to save as a skill. */
 export const skillDraft = z.strictObject({
-  name: z.string().min(1).max(200).describe('snake_case, at most 46 characters. An existing name makes its next version.'),
+  name: z
+    .string()
+    .min(1)
+    .max(200)
+    .describe('snake_case, at most 46 characters. An existing name makes its next version.'),
   description: z
     .string()
     .min(1)
@@ -28,12 +32,17 @@ export const skillDraft = z.strictObject({
     ),
   language: z.enum(['javascript', 'typescript']).default('javascript').describe('Language of the code.'),
   input_schema: z.record(z.string(), json).describe('JSON Schema (2020-12) of the input; type "object" at the root.'),
-  output_schema: z.record(z.string(), json).optional().describe('JSON Schema of the output; type "object" at the root.'),
+  output_schema: z
+    .record(z.string(), json)
+    .optional()
+    .describe('JSON Schema of the output; type "object" at the root.'),
   examples: z
     .array(exampleSchema)
     .max(20)
     .default([])
-    .describe('Each is run before saving and must give exactly its output. At least one lets a harmless skill run at once.'),
+    .describe(
+      'Each is run before saving and must give exactly its output. At least one lets a harmless skill run at once.',
+    ),
   use_when: z.array(z.string().min(1).max(300)).max(10).default([]).describe('When to use it, in clauses.'),
   example_requests: z
     .array(z.string().min(1).max(300))

@@ -48,7 +48,8 @@ interface Trouble {
 async function tryExample(parts: ExampleParts, bench: Bench, example: Example): Promise<Trouble | undefined> {
   const { manifest, program, signal } = bench;
   const badInput = (await compileValidator(manifest.input, 'input'))(example.input);
-  if (badInput.length > 0) return trouble('example_input', badInput.join('; '), 'Make the example fit the input schema.', null);
+  if (badInput.length > 0)
+    return trouble('example_input', badInput.join('; '), 'Make the example fit the input schema.', null);
   const result = await parts.sandbox().run({
     id: 'example',
     program,
@@ -61,10 +62,13 @@ async function tryExample(parts: ExampleParts, bench: Bench, example: Example): 
   });
   if (!result.ok) {
     const { code, message, hint } = result.error;
-    return trouble('example_failed', `[${code}] ${message}`, hint ?? 'Mend the code or the example.', { error: result.error.toJSON() });
+    return trouble('example_failed', `[${code}] ${message}`, hint ?? 'Mend the code or the example.', {
+      error: result.error.toJSON(),
+    });
   }
   const badOutput = manifest.output ? (await compileValidator(manifest.output, 'output'))(result.value) : [];
-  if (badOutput.length > 0) return trouble('example_output', badOutput.join('; '), 'Make the code fit the output schema.', result.value);
+  if (badOutput.length > 0)
+    return trouble('example_output', badOutput.join('; '), 'Make the code fit the output schema.', result.value);
   if (isSameJson(result.value, example.output)) return undefined;
   const message = `expected ${shown(example.output)}, got ${shown(result.value)}`;
   return trouble('example_differs', message, 'Mend the code, or the expectation if it was wrong.', result.value);

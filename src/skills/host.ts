@@ -5,7 +5,11 @@ import { WeaverError } from '../errors.ts';
 export function answerOf(tool: string, outcome: Outcome): unknown {
   if (outcome.status === 'done') return outcome.value;
   if (outcome.status === 'failed') throw outcome.error;
-  throw new WeaverError('needs_person', `${tool} waits for a person or goes on in the background; code cannot wait for it.`, {
-    hint: 'Call it outside the skill, and hand in what it answers.',
-  });
+  throw new WeaverError(
+    'needs_person',
+    `${tool} waits for a person or goes on in the background; code cannot wait for it.`,
+    {
+      hint: 'Call it outside the skill, and hand in what it answers.',
+    },
+  );
 }

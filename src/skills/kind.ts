@@ -11,6 +11,7 @@ export function createSkillKind(parts: SkillParts & ExampleParts): EntryKind {
       const program = { hash: manifest.compiled, text: compiled };
       return proveExamples(parts, { manifest, program, principal, signal }, examples);
     },
-    toTool: (tenant, version, manifest, seal, risk) => createSkillTool(parts, { tenant, version, manifest, seal, risk }),
+    toTool: (tenant, version, manifest, seal, risk) =>
+      createSkillTool(parts, { tenant, version, manifest, seal, risk }),
   };
 }

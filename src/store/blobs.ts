@@ -25,7 +25,11 @@ export async function getBlob(db: Db, tenant: string, hash: string): Promise<str
     .where('hash', '=', hash)
     .executeTakeFirst();
   if (row && sha256(row.bytes) === hash) return Buffer.from(row.bytes).toString('utf8');
-  throw new WeaverError('seal_broken', `Stored content ${hash.slice(0, 12)} ${row ? 'was altered' : 'is missing'}; it was not used.`, {
-    hint: 'Restore the database from a backup, or save the skill again and have it reviewed.',
-  });
+  throw new WeaverError(
+    'seal_broken',
+    `Stored content ${hash.slice(0, 12)} ${row ? 'was altered' : 'is missing'}; it was not used.`,
+    {
+      hint: 'Restore the database from a backup, or save the skill again and have it reviewed.',
+    },
+  );
 }

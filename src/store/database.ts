@@ -29,7 +29,11 @@ export interface Database {
  * @throws WeaverError `database_newer`, `database_damaged`, `database_unavailable`, `busy`.
  */
 export async function openDatabase(file: string): Promise<Database> {
-  const { default: SqliteDatabase } = await loadOptional('better-sqlite3', 'The database', () => import('better-sqlite3'));
+  const { default: SqliteDatabase } = await loadOptional(
+    'better-sqlite3',
+    'The database',
+    () => import('better-sqlite3'),
+  );
   if (file !== ':memory:') makeFolder(file);
   const connect = () => retryBusy(file, () => prepare(new SqliteDatabase(file, { timeout: busyTimeoutMs })));
   const writing = await connect();

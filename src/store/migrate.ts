@@ -8,7 +8,9 @@ import type { Tables } from './tables.ts';
  * @throws WeaverError `database_newer` when a newer ToolWeaver wrote the database.
  */
 export async function migrate(trx: Kysely<Tables>, now: number): Promise<void> {
-  await sql`create table if not exists migrations (id integer primary key, name text not null, at bigint not null)`.execute(trx);
+  await sql`create table if not exists migrations (id integer primary key, name text not null, at bigint not null)`.execute(
+    trx,
+  );
   const { done } = await trx
     .selectFrom('migrations')
     .select((eb) => eb.fn.max('id').as('done'))
@@ -18,7 +20,10 @@ export async function migrate(trx: Kysely<Tables>, now: number): Promise<void> {
   for (const [index, migration] of migrations.entries()) {
     if (index < reached) continue;
     await migration.up(trx as unknown as Kysely<unknown>);
-    await trx.insertInto('migrations').values({ id: index + 1, name: migration.name, at: now }).execute();
+    await trx
+      .insertInto('migrations')
+      .values({ id: index + 1, name: migration.name, at: now })
+      .execute();
   }
 }
 
@@ -28,7 +33,10 @@ export async function isMigrated(db: Kysely<Tables>): Promise<boolean> {
     .execute(db)
     .then((result) => result.rows[0] ?? { found: 0 });
   if (found === 0) return false;
-  const row = await db.selectFrom('migrations').select((eb) => eb.fn.max('id').as('done')).executeTakeFirst();
+  const row = await db
+    .selectFrom('migrations')
+    .select((eb) => eb.fn.max('id').as('done'))
+    .executeTakeFirst();
   refuseNewer(Number(row?.done ?? 0));
   return Number(row?.done ?? 0) === migrations.length;
 }

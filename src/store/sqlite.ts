@@ -106,10 +106,14 @@ export function explainSqlite(error: unknown, file: string): unknown {
     });
   }
   if (/^SQLITE_(FULL|READONLY|CANTOPEN|IOERR|PERM|AUTH)/.test(code)) {
-    return new WeaverError('database_unavailable', `The database ${file} cannot be written: ${(error as Error).message}.`, {
-      hint: 'Check free disk space and the permissions of the folder. Nothing was saved half.',
-      cause: error,
-    });
+    return new WeaverError(
+      'database_unavailable',
+      `The database ${file} cannot be written: ${(error as Error).message}.`,
+      {
+        hint: 'Check free disk space and the permissions of the folder. Nothing was saved half.',
+        cause: error,
+      },
+    );
   }
   return error;
 }

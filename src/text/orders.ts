@@ -1,5 +1,5 @@
-// Every gap is bounded (`{1,20}`, `{0,4}`), so that a match costs the same at every start: linear in the text.
-const word = String.raw`(?:[\p{L}\p{N}'/-]{1,20} )`;
+// All in small letters. Every gap is bounded (`{1,20}`, `{0,4}`), so a match costs the same at every start: linear in the text.
+const word = String.raw`(?:[^\s.!?<>]{1,20} )`;
 const calls = '(?:call|calling|use|using|run|running|invoke|invoking|execute|executing)';
 
 const orders: readonly RegExp[] = [
@@ -15,10 +15,10 @@ const orders: readonly RegExp[] = [
   `\\b(?:entire|full|whole|complete|current) (?:conversation|chat)(?: history)?\\b`,
   `\\b(?:conversation|chat) history\\b`,
   `</?(?:system|assistant|user|human|important|instructions?|admin|developer|secret|hidden|tool_result|function_results)\\b[^<>]{0,40}>`,
-  `<\\|[a-z_]{1,30}\\|>|\\[/?INST\\]|<</?SYS>>`,
+  `<\\|[a-z_]{1,30}\\|>|\\[/?inst\\]|<</?sys>>`,
   `(?:^|[.!?:] )(?:system|assistant|developer) ?: `,
   `~/\\.(?:ssh|aws|config|netrc|env)\\b|\\bid_(?:rsa|ed25519)\\b|/etc/(?:passwd|shadow)\\b`,
-].map((source) => new RegExp(source, 'iu'));
+].map((source) => new RegExp(source));
 
 /** Finds the phrases of `text` with which tool descriptions try to steer a model, one for each way of doing it. English only. */
 export function findOrders(text: string): string[] {
@@ -26,10 +26,11 @@ export function findOrders(text: string): string[] {
   return orders.flatMap((order) => order.exec(plain)?.[0].trim() ?? []);
 }
 
-// Full-width letters, invisible characters and line breaks must not hide a phrase.
+// Capitals, full-width letters, invisible characters and line breaks must not hide a phrase.
 function plainText(text: string): string {
   return text
     .normalize('NFKC')
     .replace(/[\p{DI}\p{Cf}]/gu, '')
-    .replace(/[\s\p{Cc}]+/gu, ' ');
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .toLowerCase();
 }

@@ -5,7 +5,11 @@ import { defineBuiltin } from './builtin.ts';
 const input = z.strictObject({
   name: z.string().min(1).max(200).describe('Name of the tool, as search_tools gives it.'),
   input: z.record(z.string(), z.unknown()).default({}).describe("The tool's own input."),
-  version: z.string().max(50).optional().describe('An exact version or a range such as ^1; default: the active version.'),
+  version: z
+    .string()
+    .max(50)
+    .optional()
+    .describe('An exact version or a range such as ^1; default: the active version.'),
 });
 
 /** `call_tool`: any tool by name, also one saved a moment ago that the host has not listed yet. */

@@ -17,7 +17,9 @@ export function listVersions(database: Database): Tool {
     run: async ({ name }, { request }) => {
       const versions = await readVersions(database.read, request.principal.tenant, name);
       if (versions.length === 0) {
-        throw new WeaverError('not_found', `Nothing saved is named ${JSON.stringify(name)}.`, { hint: 'search_tools finds names.' });
+        throw new WeaverError('not_found', `Nothing saved is named ${JSON.stringify(name)}.`, {
+          hint: 'search_tools finds names.',
+        });
       }
       return {
         name,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listReviews as readReviews, personNeeded, type Review } from '../approval/reviews.ts';
+import { personNeeded, type Review, listReviews as readReviews } from '../approval/reviews.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { Database } from '../store/database.ts';
 import { defineBuiltin } from './builtin.ts';
@@ -31,7 +31,9 @@ export function decideReview(): Tool {
     title: 'Ask for a decision on a review',
     description:
       'Only a person decides a review, in a terminal. Call this to get the exact command to give to the person; it never approves anything itself.',
-    input: z.strictObject({ id: z.string().min(1).max(40).describe('The review, as save_skill or list_reviews named it.') }),
+    input: z.strictObject({
+      id: z.string().min(1).max(40).describe('The review, as save_skill or list_reviews named it.'),
+    }),
     needs: 'read',
     risk: 'reads',
     run: async ({ id }) => {

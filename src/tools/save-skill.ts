@@ -16,7 +16,9 @@ export function saveSkill(parts: () => SaveParts): Tool {
     isIdempotent: true,
     run: async (draft, { request, signal }) => {
       const { name, version } = draft;
-      return answer(await saveDraft(parts(), { kind: 'skill', name, draft, version, principal: request.principal, signal }));
+      return answer(
+        await saveDraft(parts(), { kind: 'skill', name, draft, version, principal: request.principal, signal }),
+      );
     },
   });
 }

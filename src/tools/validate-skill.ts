@@ -8,7 +8,8 @@ export function validateSkill(parts: () => CheckParts): Tool {
   return defineBuiltin({
     name: 'validate_skill',
     title: 'Validate a skill',
-    description: 'Check a skill exactly as save_skill would, examples included, and keep nothing. Returns every finding.',
+    description:
+      'Check a skill exactly as save_skill would, examples included, and keep nothing. Returns every finding.',
     input: skillDraft,
     needs: 'save',
     risk: 'reads',
