@@ -1,0 +1,98 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+
+/** The built command, as a host starts it. */
+export const bin = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+export const echoServer = fileURLToPath(new URL('./echo-server.mjs', import.meta.url));
+
+/** The value below which the given share of the sorted samples lies. */
+export function percentile(samples, share) {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+}
+
+/** Prints rows as a Markdown table; numbers to three significant places. */
+export function table(head, rows) {
+  const cell = (value) => (typeof value === 'number' ? String(Number(value.toPrecision(3))) : String(value));
+  const line = (cells) => `| ${cells.map(cell).join(' | ')} |\n`;
+  process.stdout.write(line(head) + line(head.map(() => '---')) + rows.map(line).join(''));
+}
+
+/** A home of its own that goes when the process ends. */
+export function temporaryHome() {
+  const home = mkdtempSync(join(tmpdir(), 'toolweaver-bench-'));
+  process.on('exit', () => rmSync(home, { recursive: true, force: true }));
+  return home;
+}
+
+/** A client of a server that it starts over stdio. */
+export async function connect(args, env = {}) {
+  const client = new Client({ name: 'bench', version: '1.0.0' }, {});
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args,
+    env: { PATH: process.env.PATH, ...env },
+    stderr: 'inherit',
+  });
+  await client.connect(transport);
+  return { client, pid: transport.pid };
+}
+
+/** Saves a skill, or throws what the server answered. */
+export async function save(client, draft) {
+  const result = await client.callTool({ name: 'save_skill', arguments: draft });
+  if (result.isError) throw new Error(result.content[0].text);
+  return result.structuredContent;
+}
+
+/** A small skill with one example. */
+export const draft = (name, more = {}) => ({
+  name,
+  description: `Adds up the values of a list of items, number ${name}.`,
+  code: 'export default function run(input) { let sum = 0; for (const item of input.items) sum += item.v; return { id: input.id, n: input.items.length, sum }; }',
+  input_schema: {
+    type: 'object',
+    properties: {
+      id: { type: 'string' },
+      note: { type: 'string' },
+      items: { type: 'array', items: { type: 'object', properties: { k: { type: 'string' }, v: { type: 'number' } } } },
+    },
+    required: ['id', 'items'],
+  },
+  output_schema: {
+    type: 'object',
+    properties: { id: { type: 'string' }, n: { type: 'integer' }, sum: { type: 'number' } },
+    required: ['id', 'n', 'sum'],
+  },
+  examples: [{ input: { id: 'a', items: [{ k: 'x', v: 2 }] }, output: { id: 'a', n: 1, sum: 2 } }],
+  ...more,
+});
+
+/** About 1 KB of input. */
+export const input1k = {
+  id: 'abc',
+  note: 'n'.repeat(300),
+  items: Array.from({ length: 28 }, (_, i) => ({ k: `item-${i}`, v: i * 3 })),
+};
+
+/** Runs `work` `count` times with so many in flight, and gives each one's milliseconds and the total rate. */
+export async function load(count, inFlight, work) {
+  const samples = [];
+  let started = 0;
+  const begin = performance.now();
+  await Promise.all(
+    Array.from({ length: inFlight }, async () => {
+      while (started < count) {
+        started++;
+        const at = performance.now();
+        await work();
+        samples.push(performance.now() - at);
+      }
+    }),
+  );
+  return { samples, perSecond: count / ((performance.now() - begin) / 1000) };
+}
