@@ -171,14 +171,15 @@ describe('what costs too much', () => {
     ['(a)\\1', 'back-reference \\1'],
     ['(?<n>a)\\k<n>', 'back-reference \\k'],
     ['a{1001}', 'repeat over 1,000'],
-    ['(a{100}){100}', 'repeat over 1,000'],
+    ['(a{100}){100}', 'more than 5000 steps'],
+    ['(?:ab{900}){2,2}x{3,}', 'repeat over 1,000'],
     ['\\p{Script=Greek}', 'Unicode script'],
     ['\\Aab', 'escape \\A'],
     ['[[:alpha:]]', 'POSIX class'],
     ['(', 'not a JavaScript regular expression'],
     ['(?i)a', 'not a JavaScript regular expression'],
     ['a'.repeat(1001), 'longer than 1000'],
-    ['a{900}b{900}c{900}d{900}e{900}f{900}', 'too large'],
+    ['a{900}b{900}c{900}d{900}e{900}f{900}', 'more than 5000 steps'],
   ])('the pattern %s is refused by the name of its construct', (pattern, name) => {
     const [finding] = withA({ type: 'string', pattern });
     expect(finding).toMatchObject({ rule: 'pattern_unsupported', where: 'input_schema.properties.a.pattern' });
@@ -195,6 +196,12 @@ describe('what costs too much', () => {
   it('the names of patternProperties are patterns too', () => {
     const where = 'input_schema.properties.a.patternProperties["(?=x)"]';
     expect(withA({ patternProperties: { '(?=x)': {} } })).toMatchObject([{ rule: 'pattern_unsupported', where }]);
+  });
+
+  it('many patterns that are large together are one finding', () => {
+    const patternProperties = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`^a{500}${i}`, {}]));
+    const findings = withA({ patternProperties });
+    expect(findings).toMatchObject([{ rule: 'pattern_unsupported', where: 'input_schema' }]);
   });
 
   it.each([

@@ -115,6 +115,25 @@ describe('a value', () => {
     ]);
   });
 
+  it('with wrong rows has the choices of each row told apart', async () => {
+    const row = { anyOf: [{ type: 'string' }, { type: 'object', properties: { x: { type: 'number' } } }] };
+    const rows = [1, { x: 'y' }];
+    expect(await problems(object({ a: { type: 'array', items: row } }), { a: rows })).toEqual([
+      'input.a[0] must be a string, or input.a[0] must be an object',
+      'input.a[1] must be a string, or input.a[1].x must be a number',
+    ]);
+  });
+
+  it('that fits none of very many forms is answered at once', async () => {
+    const items = { anyOf: Array.from({ length: 1_000 }, (_, i) => ({ const: i })) };
+    const found = await problems(object({ a: { type: 'array', items } }), {
+      a: Array.from({ length: 900 }, () => 'x'),
+    });
+    expect(found).toEqual([
+      'input.a[0] must be 0, or input.a[0] must be 1, or input.a[0] must be 2, or 47 other forms',
+    ]);
+  });
+
   it('nested 200,000 times is answered', async () => {
     let deep: unknown = 1;
     for (let i = 0; i < 200_000; i++) deep = [deep];
