@@ -7,6 +7,7 @@ export const bootSource = `(function (say) {
   'use strict';
   const { parse, stringify } = JSON;
   const { freeze, defineProperty, create } = Object;
+  const { construct } = Reflect;
   const { imul } = Math;
   const apply = Reflect.apply;
   const PromiseOf = Promise;
@@ -14,7 +15,9 @@ export const bootSource = `(function (say) {
   const slice = String.prototype.slice;
   const cut = (value, length) => apply(slice, value, [0, length]);
   const pending = create(null);
-  let nextCall = 1, now = 0, state = 0, maxOutput = 0, runs;
+  let nextCall = 1, now = 0, state = 0, maxOutput = 0, isRunning = false, runs;
+  // What is made while the module loads is shared by all calls, so it may not hold what differs between them.
+  const onlyInRun = (what) => { if (!isRunning) throw new TypeError(what + ' is known only inside of run'); };
 
   class ToolError extends Error {
     constructor(tool, code, message) { super(message); this.tool = tool; this.code = code; }
@@ -24,12 +27,26 @@ export const bootSource = `(function (say) {
 
   // mulberry32: fresh for each call, since the engine's own generator would repeat itself after every reset.
   const random = () => {
+    onlyInRun('a random number');
     state = (state + 0x6d2b79f5) | 0;
     let t = imul(state ^ (state >>> 15), 1 | state);
     t = (t + imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
   defineProperty(Math, 'random', { value: random, writable: true, configurable: true });
+
+  // One call has one time, so that a recorded call can be run again.
+  const RealDate = Date;
+  const time = () => { onlyInRun('the time'); return now; };
+  function FixedDate(...parts) {
+    if (new.target === undefined) return text(construct(RealDate, [time()]));
+    return construct(RealDate, parts.length === 0 ? [time()] : parts, new.target);
+  }
+  for (const [key, value] of [['name', 'Date'], ['length', 7], ['prototype', RealDate.prototype], ['now', time], ['parse', RealDate.parse], ['UTC', RealDate.UTC]])
+    defineProperty(FixedDate, key, { value });
+  RealDate.prototype.constructor = FixedDate;
+  globalThis.Date = FixedDate;
+  delete globalThis.performance;
 
   const safe = (get, fallback) => { try { const v = get(); return v === undefined || v === null ? fallback : cut(text(v), 4000); } catch { return fallback; } };
   const explain = (e) => {
@@ -61,7 +78,7 @@ export const bootSource = `(function (say) {
     progress(done, total, message) {
       say('progress', 0, '', stringify({ done: +done, total: total === undefined ? undefined : +total, message: message === undefined ? undefined : cut(text(message), 1000) }));
     },
-    now: () => now,
+    now: time,
     random,
   });
 
@@ -87,7 +104,7 @@ export const bootSource = `(function (say) {
       }, fail);
     },
     async run(input, at, seed, max) {
-      now = at; state = seed | 0; maxOutput = max;
+      now = at; state = seed | 0; maxOutput = max; isRunning = true;
       try { give(await runs(parse(input), ctx)); } catch (e) { fail(e); }
     },
     settle(id, ok, json) {

@@ -59,6 +59,8 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
     hold: () => setRef(child, true),
     release: () => setRef(child, false),
     async end() {
+      // Held until it is gone: nothing else may keep the event loop alive by then.
+      setRef(child, true);
       kill();
       await gone;
     },

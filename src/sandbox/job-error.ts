@@ -1,7 +1,7 @@
 import { WeaverError } from '../errors.ts';
 import type { End, GuestError, LimitName } from './protocol.ts';
 import { maxDepth } from './protocol.ts';
-import type { Limits } from './sandbox.ts';
+import type { Job, Limits, Program } from './sandbox.ts';
 
 const maxMessage = 4_000;
 
@@ -37,7 +37,7 @@ const limitTexts: Record<LimitName, (limits: Limits) => [message: string, hint: 
 };
 
 /** The error of a job that ended without a value. `calls` says how many host calls it had begun. */
-export function endError(end: Exclude<End, { ok: true }>, limits: Limits, calls: number): WeaverError {
+export function endError(end: Exclude<End, { ok: true }>, { limits, program }: Job, calls: number): WeaverError {
   if (end.kind === 'limit') return limitError(end.limit, limits);
   if (end.kind === 'bad_output') {
     return new WeaverError(
@@ -48,7 +48,7 @@ export function endError(end: Exclude<End, { ok: true }>, limits: Limits, calls:
       },
     );
   }
-  if (end.kind === 'thrown') return thrownError(end.error);
+  if (end.kind === 'thrown') return thrownError(end.error, program);
   return new WeaverError('unavailable', `The code was lost: ${end.message}.`, {
     hint:
       calls === 0
@@ -58,7 +58,8 @@ export function endError(end: Exclude<End, { ok: true }>, limits: Limits, calls:
   });
 }
 
-function thrownError({ name, message, line, tool, code }: GuestError): WeaverError {
+function thrownError({ name, message, tool, code, ...thrown }: GuestError, program: Program): WeaverError {
+  const line = thrown.line === undefined ? undefined : (program.lineOf?.(thrown.line) ?? thrown.line);
   const place = line === undefined ? '' : ` (line ${line})`;
   const text = message.slice(0, maxMessage);
   return new WeaverError('skill_failed', `${name.slice(0, 100)}: ${text}${place}`, {

@@ -160,7 +160,7 @@ function refuse(job: Job, underWay: number, isClosed: boolean): WeaverError | un
 }
 
 function endResult({ logs, usage, end }: Extract<FromChild, { t: 'end' }>, one: Pending): JobResult {
-  if (!end.ok) return { ok: false, error: endError(end, one.job.limits, one.calls.size), logs, usage };
+  if (!end.ok) return { ok: false, error: endError(end, one.job, one.calls.size), logs, usage };
   try {
     return { ok: true, value: JSON.parse(end.json), logs, usage };
   } catch (cause) {
@@ -176,7 +176,7 @@ function endResult({ logs, usage, end }: Extract<FromChild, { t: 'end' }>, one: 
 function lost(one: Pending, isClosed: boolean): JobResult {
   const error = isClosed
     ? new WeaverError('cancelled', 'ToolWeaver ended while the code ran.')
-    : endError({ ok: false, kind: 'lost', message: 'the sandbox process ended' }, one.job.limits, one.calls.size);
+    : endError({ ok: false, kind: 'lost', message: 'the sandbox process ended' }, one.job, one.calls.size);
   return { ok: false, error, logs: [], usage: { ...noUsage, hostCalls: one.calls.size } };
 }
 

@@ -31,6 +31,8 @@ export interface Program {
   /** sha256 of `text`; what is kept warm is kept by this. */
   hash: string;
   text: string;
+  /** The author's line of a line of `text`, both counted from 1; the same one where absent. */
+  lineOf?(line: number): number;
 }
 
 /** One call of a program. */
@@ -39,7 +41,7 @@ export interface Job {
   program: Program;
   input: unknown;
   limits: Limits;
-  /** What `ctx.now()` answers, in milliseconds since 1970, and what `ctx.random()` and `Math.random()` are seeded with. */
+  /** The one time of the call, in milliseconds since 1970, and what `ctx.random()` and `Math.random()` are seeded with. */
   now: number;
   seed: number;
   /**

@@ -1,5 +1,7 @@
+import { authorLine } from '../code/strip.ts';
 import type { Outcome } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
+import type { Program } from '../sandbox/sandbox.ts';
 
 /** What sandboxed code gets from a nested call: its value, or a thrown error. */
 export function answerOf(tool: string, outcome: Outcome): unknown {
@@ -13,3 +15,10 @@ export function answerOf(tool: string, outcome: Outcome): unknown {
     },
   );
 }
+
+/** Compiled text as the sandbox runs it; errors name the author's lines. */
+export const toProgram = (hash: string, text: string): Program => ({
+  hash,
+  text,
+  lineOf: (line) => authorLine(text, line),
+});

@@ -1,6 +1,7 @@
 import type { EntryKind } from '../library/kind.ts';
 import { inspectSkill } from './check.ts';
 import { type ExampleParts, proveExamples } from './examples.ts';
+import { toProgram } from './host.ts';
 import { createSkillTool, type SkillParts } from './run.ts';
 
 /** Skills, as the library keeps them. */
@@ -8,7 +9,7 @@ export function createSkillKind(parts: SkillParts & ExampleParts): EntryKind {
   return {
     inspect: inspectSkill,
     prove(manifest, { compiled, examples }, principal, signal) {
-      const program = { hash: manifest.compiled, text: compiled };
+      const program = toProgram(manifest.compiled, compiled);
       return proveExamples(parts, { manifest, program, principal, signal }, examples);
     },
     toTool: (tenant, version, manifest, seal, risk) =>

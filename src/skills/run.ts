@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import type { Program, Sandbox } from '../sandbox/sandbox.ts';
 import { getBlob } from '../store/blobs.ts';
 import type { Database } from '../store/database.ts';
-import { answerOf } from './host.ts';
+import { answerOf, toProgram } from './host.ts';
 
 export interface SkillParts {
   database: Database;
@@ -57,7 +57,7 @@ export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
 
 async function loadProgram(database: Database, { tenant, version, manifest, seal }: Sealed): Promise<Program> {
   checkSeal(manifest, version, seal);
-  return { hash: manifest.compiled, text: await getBlob(database.read, tenant, manifest.compiled) };
+  return toProgram(manifest.compiled, await getBlob(database.read, tenant, manifest.compiled));
 }
 
 async function runSkill(
