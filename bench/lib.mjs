@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { build } from 'esbuild';
 
 /** The built command, as a host starts it. */
 export const bin = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
@@ -95,4 +96,13 @@ export async function load(count, inFlight, work) {
     }),
   );
   return { samples, perSecond: count / ((performance.now() - begin) / 1000) };
+}
+
+/** A part of the sources, bundled, for what no command shows. */
+export async function loadSource(path) {
+  const absWorkingDir = fileURLToPath(new URL('..', import.meta.url));
+  const outfile = join(absWorkingDir, 'node_modules/.cache/toolweaver-bench', `${path.replaceAll(/\W/g, '-')}.mjs`);
+  const banner = { js: "import { createRequire as cr } from 'node:module'; const require = cr(import.meta.url);" };
+  await build({ bundle: true, format: 'esm', platform: 'node', absWorkingDir, entryPoints: [path], outfile, banner });
+  return import(pathToFileURL(outfile).href);
 }

@@ -1,7 +1,7 @@
 // Lexical search at 1,000 and 10,000 entries, beside a scan of every text for the query's words in the same run.
 import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
+import { pathToFileURL } from 'node:url';
+import { loadSource } from './lib.mjs';
 
 const root = new URL('..', import.meta.url);
 const sets = new URL('../shared/bench/retrieval/', root);
@@ -13,8 +13,8 @@ const scanCount = 100;
 
 /** Prints one row a size: build, query and change times of the index and query times of the scan, in milliseconds. */
 export async function run() {
-  const { createLexicalIndex } = await load('src/search/lexical-index.ts');
-  const { parameterWords } = await load('src/search/signature.ts');
+  const { createLexicalIndex } = await loadSource('src/search/lexical-index.ts');
+  const { parameterWords } = await loadSource('src/search/signature.ts');
   const entries = readSets('corpus.jsonl').map((entry) => toDocument(entry, parameterWords));
   const queries = pick(
     readSets('queries.jsonl').map(({ text }) => text),
@@ -150,10 +150,5 @@ function percentile(times, share) {
 }
 
 /** Bundles one source file in memory: Node 20 does not run TypeScript. */
-async function load(path) {
-  const options = { bundle: true, write: false, format: 'esm', platform: 'node' };
-  const { outputFiles } = await build({ ...options, absWorkingDir: fileURLToPath(root), entryPoints: [path] });
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
-}
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await run();
