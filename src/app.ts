@@ -9,6 +9,7 @@ import type { EntryKinds } from './library/kind.ts';
 import type { SaveParts } from './library/save.ts';
 import { createLibrarySource } from './library/sync.ts';
 import type { Log } from './log.ts';
+import { createRunKeeper } from './runs/keeper.ts';
 import { openQuickJs } from './sandbox/quickjs.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createToolSearch, type ToolSearch } from './search/search.ts';
@@ -52,19 +53,41 @@ export async function openApp(config: Config, log: Log, databaseFile = databaseF
   };
   const source = createLibrarySource(database, () => catalog, kinds);
   const { search, follow } = createToolSearch(() => catalog);
-  const builtins = createBuiltins({ database, source, catalog: () => catalog, search, library: () => library });
+  const builtins = createBuiltins({
+    database,
+    source,
+    catalog: () => catalog,
+    search,
+    library: () => library,
+    call: (request) => call(request),
+  });
   const catalog = createCatalog(builtins);
   const library: SaveParts = { database, catalog, kinds, approval: config.approval };
-  const call = createCall({ catalog, source, sink, log, callTimeoutMs: config.callTimeoutMs });
+  const keeper = createRunKeeper(database, log);
+  const call = createCall({
+    catalog,
+    source,
+    sink,
+    log,
+    database,
+    keeper,
+    callTimeoutMs: config.callTimeoutMs,
+    elicitationCounts: false,
+  });
   const listing = createListing({ catalog, database, config, log });
-  follow(catalog);
-  await source.freshen(localTenant);
-
   const close = async (): Promise<void> => {
+    await keeper.close();
     await engine?.close();
     await sink.close();
     await database.close();
   };
+  follow(catalog);
+  try {
+    await source.freshen(localTenant);
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return { config, log, database, catalog, source, search, library, call, listing, sandbox, sink, close };
 }
 

@@ -14,10 +14,21 @@ interface SettingMeta {
 const setting = <T extends z.ZodType>(schema: T, text: string, meta: SettingMeta) =>
   schema.describe(text).meta({ ...meta });
 
-const address = (protocols: string[]) =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
-    error: `must be an address that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
-  });
+// Not coerced: true, [30] and an empty text would become numbers as well.
+const count = (min: number, max: number) =>
+  z.preprocess(
+    (value) => (typeof value === 'string' && /^\s*\d+\s*$/.test(value) ? Number(value) : value),
+    z
+      .int({ error: `must be a whole number from ${min} to ${max}` })
+      .min(min)
+      .max(max),
+  );
+
+const fileAddress = z.string().refine(isFileAddress, {
+  error: 'must be the address of a SQLite file with its whole path, such as sqlite:///var/lib/toolweaver.db',
+});
+
+const webAddress = z.url({ protocol: /^https?$/, error: 'must be an address that starts with http:// or https://' });
 
 /** Every setting: its type, default, meaning and environment variable. */
 export const settings = z.strictObject({
@@ -41,16 +52,50 @@ export const settings = z.strictObject({
     { env: 'TOOLWEAVER_APPROVAL' },
   ),
   callTimeoutMs: setting(
-    z.coerce.number().int().min(100).max(86_400_000).default(300_000),
+    count(100, 86_400_000).default(300_000),
     'Longest time for one call, nested calls included, in milliseconds.',
     { env: 'TOOLWEAVER_CALL_TIMEOUT_MS' },
   ),
-  sandboxThreads: setting(
-    z.coerce.number().int().min(1).max(64).optional(),
-    'Threads that run saved code. Default: one per core, 2 to 4.',
-    { env: 'TOOLWEAVER_SANDBOX_THREADS' },
+  httpAddress: setting(
+    z
+      .string()
+      .regex(/^(?:[\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}$/, 'must be host:port, such as 127.0.0.1:7077')
+      .default('127.0.0.1:7077'),
+    'Address of `serve --http`; port 0 takes a free one.',
+    { env: 'TOOLWEAVER_HTTP_ADDRESS' },
   ),
-  eventDays: setting(z.coerce.number().int().min(1).max(3_650).default(90), 'Days for which call events are kept.', {
+  httpAllowedHosts: setting(
+    z.preprocess(splitList, z.array(z.string().min(1))).default([]),
+    'More host names by which the HTTP server may be called, without ports (comma list).',
+    { env: 'TOOLWEAVER_HTTP_ALLOWED_HOSTS' },
+  ),
+  httpAllowedOrigins: setting(
+    z.preprocess(splitList, z.array(webAddress)).default([]),
+    'Origins of web pages that may call the HTTP server, such as https://app.example.com (comma list).',
+    { env: 'TOOLWEAVER_HTTP_ALLOWED_ORIGINS' },
+  ),
+  auth: setting(
+    z.enum(['token', 'oauth', 'none']).default('token'),
+    'Who may call over HTTP: token (of `toolweaver token create`), oauth (access tokens of an issuer), none (loopback only).',
+    { env: 'TOOLWEAVER_AUTH' },
+  ),
+  issuer: setting(webAddress.optional(), 'The OAuth issuer whose access tokens are taken.', {
+    env: 'TOOLWEAVER_ISSUER',
+  }),
+  audience: setting(
+    z.string().min(1).optional(),
+    'The audience that access tokens must name: the address of this server as its clients know it.',
+    { env: 'TOOLWEAVER_AUDIENCE' },
+  ),
+  elicitationApproves: setting(
+    z.preprocess(toBoolean, z.boolean()).default(false),
+    "Whether a person's answer through the host's own dialog may decide a review of low risk; kept as unverified.",
+    { env: 'TOOLWEAVER_ELICITATION_APPROVES' },
+  ),
+  sandboxThreads: setting(count(1, 64).optional(), 'Threads that run saved code. Default: one per core, 2 to 4.', {
+    env: 'TOOLWEAVER_SANDBOX_THREADS',
+  }),
+  eventDays: setting(count(1, 3_650).default(90), 'Days for which call events are kept.', {
     env: 'TOOLWEAVER_EVENT_DAYS',
   }),
   analyticsBackend: setting(
@@ -58,14 +103,10 @@ export const settings = z.strictObject({
     'Where call events go (comma list): sqlite (the database) or none.',
     { env: 'ANALYTICS_BACKEND' },
   ),
-  databaseUrl: setting(
-    address(['sqlite:', 'file:']).optional(),
-    'Database address. Default: a SQLite file in the home.',
-    {
-      env: 'DATABASE_URL',
-      isSecret: true,
-    },
-  ),
+  databaseUrl: setting(fileAddress.optional(), 'Database address. Default: a SQLite file in the home.', {
+    env: 'DATABASE_URL',
+    isSecret: true,
+  }),
 });
 
 export type Config = Readonly<z.infer<typeof settings>>;
@@ -169,12 +210,27 @@ function resolveHome(home: string): string {
   return resolve(home === '~' || home.startsWith('~/') ? join(homedir(), home.slice(1)) : home);
 }
 
+// A host, a relative path or options would be dropped without a word: sqlite://tw.db has a host and no path.
+function isFileAddress(text: string): boolean {
+  if (!/^(?:sqlite|file):(?:\/\/)?\/(?!\/)[^?#]*[^/?#]$/.test(text) || !URL.canParse(text)) return false;
+  try {
+    return decodeURIComponent(new URL(text).pathname) !== '';
+  } catch {
+    // A percent sign that encodes nothing.
+    return false;
+  }
+}
+
 function splitList(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   return value
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+function toBoolean(value: unknown): unknown {
+  return value === 'true' ? true : value === 'false' ? false : value;
 }
 
 const defined = (flags: Record<string, unknown>): Record<string, unknown> =>

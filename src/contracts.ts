@@ -12,6 +12,8 @@ export interface Principal {
   readonly kind: PrincipalKind;
   readonly roles: readonly string[];
   readonly scopes: readonly Scope[];
+  /** The tools that it may use, as names with `*`; all where absent. */
+  readonly tools?: readonly string[];
 }
 
 /** True for a person who may decide reviews; no agent and no service ever is one. */

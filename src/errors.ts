@@ -4,6 +4,7 @@ export const errorCodes = {
   bad_output: 'A tool answered something that does not fit its own output schema.',
   unknown_tool: 'No tool has that name.',
   not_found: 'No version, run or review has that name.',
+  not_signed_in: 'The request has no token, or one that is unknown, expired or revoked.',
   not_allowed: 'The principal lacks the scope, or the calling skill was not granted the tool.',
   needs_person: 'Only a person may do this; it waits for one.',
   not_approved: 'The version exists but no review has let it run yet, or a review refused it.',

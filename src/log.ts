@@ -11,20 +11,35 @@ export interface Log {
   error(facts: object, message: string): void;
 }
 
-const secretKeys = ['authorization', 'cookie', 'password', 'secret', 'token', 'apiKey', 'key'];
+const secretKey =
+  /^key$|(?:authorization|cookie|password|passphrase|secret|token|credentials?|(?:api|private|signing)key)$/i;
+const maxDepth = 8;
 
-/** A log of JSON lines on stderr; values under keys that may hold secrets are replaced by `[redacted]`. */
+/** A log of JSON lines on stderr. Values under keys that may hold secrets are replaced by `[redacted]`, however deep. */
 export function createLog(level: LogLevel, destination: { write(line: string): void } = stderr): Log {
   return pino(
     {
       level,
       base: { pid: process.pid },
-      serializers: { error: stdSerializers.errWithCause },
-      redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '[redacted]' },
+      formatters: { log: (facts) => printable(facts, 0) as Record<string, unknown> },
     },
     destination,
   );
 }
+
+// Errors with their causes, and no secrets.
+function printable(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > maxDepth) return '[too deep]';
+  if (value instanceof Error) return printable(stdSerializers.errWithCause(value), depth + 1);
+  if (Array.isArray(value)) return value.map((one) => printable(one, depth + 1));
+  if ('toJSON' in value) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, one]) => [key, isSecret(key) ? '[redacted]' : printable(one, depth + 1)]),
+  );
+}
+
+const isSecret = (key: string): boolean => secretKey.test(key.replaceAll(/[-_]/g, ''));
 
 /** A log that keeps nothing. */
 export const silentLog: Log = Object.freeze({ debug() {}, info() {}, warn() {}, error() {} });

@@ -10,6 +10,7 @@ const steps: Record<string, number> = {
   cli: 10,
   'app.ts': 9,
   server: 8,
+  web: 8,
   http: 7,
   tools: 7,
   skills: 6,

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import type { Principal, Scope } from '../contracts.ts';
+import type { Principal, PrincipalKind, Scope } from '../contracts.ts';
 
 /** What each role may do. */
 export const roles: Readonly<Record<string, readonly Scope[]>> = Object.freeze({
@@ -24,11 +24,16 @@ export function localPerson(): Principal {
   return createPrincipal(`person:${userName()}`, 'person', ['admin']);
 }
 
-/** A principal of the local tenant with the scopes of its roles; only a person ever has `approve`. */
-export function createPrincipal(id: string, kind: Principal['kind'], roleNames: readonly string[]): Principal {
+/** A principal with the scopes of its roles; only a person ever has `approve`. */
+export function createPrincipal(
+  id: string,
+  kind: PrincipalKind,
+  roleNames: readonly string[],
+  { tenant = localTenant, tools }: { tenant?: string; tools?: readonly string[] | undefined } = {},
+): Principal {
   const scopes = new Set(roleNames.flatMap((role) => roles[role] ?? []));
   if (kind !== 'person') scopes.delete('approve');
-  return Object.freeze({ id, tenant: localTenant, kind, roles: [...roleNames], scopes: [...scopes] });
+  return Object.freeze({ id, tenant, kind, roles: [...roleNames], scopes: [...scopes], ...(tools && { tools }) });
 }
 
 function userName(): string {

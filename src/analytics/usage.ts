@@ -1,6 +1,6 @@
 import type { Db } from '../store/tables.ts';
 
-/** Names of the tools called with success most often since `since`, most used first. */
+/** Names of the saved tools called with success most often since `since`, most used first. */
 export async function mostUsed(db: Db, tenant: string, since: number, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('calls')
@@ -8,6 +8,7 @@ export async function mostUsed(db: Db, tenant: string, since: number, limit: num
     .where('tenant', '=', tenant)
     .where('at', '>=', since)
     .where('code', '=', 'done')
+    .where('kind', '!=', 'builtin')
     .groupBy('tool')
     .orderBy((eb) => eb.fn.countAll(), 'desc')
     .orderBy('tool')

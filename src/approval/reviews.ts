@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { isReviewer, type Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import type { Db, Tables } from '../store/tables.ts';
+import { shortText } from '../text/clean.ts';
 
 export type ReviewState = 'open' | 'approved' | 'rejected' | 'voided';
 export type Verdict = 'approved' | 'rejected';
@@ -92,9 +93,46 @@ export async function getReview(db: Db, tenant: string, id: string): Promise<Rev
     .where('id', '=', id)
     .executeTakeFirst();
   if (row) return toReview(row, await decisionsOf(db, tenant, id));
-  throw new WeaverError('not_found', `There is no review ${JSON.stringify(id)}.`, {
+  throw new WeaverError('not_found', `There is no review "${shortText(id)}".`, {
     hint: 'toolweaver review list shows them.',
   });
+}
+
+/** The open review of exactly this version of a subject, if there is one. */
+export async function findOpenReview(
+  db: Db,
+  tenant: string,
+  { kind, name, version }: Omit<Subject, 'seal'>,
+): Promise<Review | undefined> {
+  const row = await db
+    .selectFrom('reviews')
+    .selectAll()
+    .where('tenant', '=', tenant)
+    .where('subject_kind', '=', kind)
+    .where('subject_name', '=', name)
+    .where('subject_version', '=', version)
+    .where('state', '=', 'open')
+    .executeTakeFirst();
+  return row && toReview(row, []);
+}
+
+/** Who rejected exactly this content of a subject, in which review and why; undefined when nobody did. */
+export async function findRejection(
+  db: Db,
+  tenant: string,
+  { kind, name, seal }: Omit<Subject, 'version'>,
+): Promise<{ review: string; principal: string; comment?: string } | undefined> {
+  const row = await db
+    .selectFrom('decisions as d')
+    .innerJoin('reviews as r', (join) => join.onRef('r.tenant', '=', 'd.tenant').onRef('r.id', '=', 'd.review_id'))
+    .select(['r.id', 'd.comment', 'd.principal'])
+    .where('r.tenant', '=', tenant)
+    .where('r.subject_kind', '=', kind)
+    .where('r.subject_name', '=', name)
+    .where('d.seal', '=', seal)
+    .where('d.decision', '=', 'rejected')
+    .executeTakeFirst();
+  return row && { review: row.id, principal: row.principal, ...(row.comment !== null && { comment: row.comment }) };
 }
 
 /** Closes open reviews of a subject that nobody needs to decide any more. */
@@ -129,48 +167,62 @@ export async function decide(
   request: DecisionRequest,
   now: number,
 ): Promise<Review> {
-  if (!isReviewer(principal)) throw personNeeded(request.id);
   const review = await getReview(trx, principal.tenant, request.id);
-  refuseClosed(review, request.seal);
-  const isOwn = review.openedBy === principal.id;
-  await trx
-    .insertInto('decisions')
-    .values({
-      tenant: principal.tenant,
-      review_id: review.id,
-      principal: principal.id,
-      decision: request.verdict,
-      seal: review.subject.seal,
-      comment: request.comment ?? null,
-      // Alone, a person may decide on what they saved themselves, and the record says so.
-      how: isOwn ? `${request.how}, own version` : request.how,
-      at: now,
-    })
-    .execute();
-  await trx
-    .updateTable('reviews')
-    .set({ state: request.verdict, closed_at: now })
-    .where('tenant', '=', principal.tenant)
-    .where('id', '=', review.id)
-    .execute();
+  if (!isReviewer(principal)) throw personNeeded(review, principal);
+  refuseClosed(review);
+  refuseOther(review, request.seal);
+  await close(trx, review, principal, request, now);
   const closed = await getReview(trx, principal.tenant, review.id);
   await ends[review.subject.kind]?.(trx, closed, request.verdict, principal);
   return closed;
 }
 
-/** The answer to an agent that tries to decide. */
-export const personNeeded = (id: string): WeaverError =>
-  new WeaverError('needs_person', `Review ${id} waits for a person; an agent may not decide it.`, {
+async function close(
+  trx: Db,
+  review: Review,
+  { tenant, id: principal }: Principal,
+  { verdict, comment, how }: DecisionRequest,
+  now: number,
+): Promise<void> {
+  // Alone, a person may decide on what they saved themselves, and the record says so.
+  const noted = review.openedBy === principal ? `${how}, own version` : how;
+  await trx
+    .insertInto('decisions')
+    .values({
+      tenant,
+      review_id: review.id,
+      principal,
+      decision: verdict,
+      seal: review.subject.seal,
+      comment: comment ?? null,
+      how: noted,
+      at: now,
+    })
+    .execute();
+  await trx
+    .updateTable('reviews')
+    .set({ state: verdict, closed_at: now })
+    .where('tenant', '=', tenant)
+    .where('id', '=', review.id)
+    .execute();
+}
+
+/** The answer to an agent, or a person who is no reviewer, that tries to decide. */
+export const personNeeded = ({ id }: Review, principal: Principal): WeaverError =>
+  new WeaverError('needs_person', `Review ${id} waits for a person who may approve; ${principal.id} may not.`, {
     hint: `Ask the person to run in a terminal: toolweaver review show ${id}, then toolweaver review approve ${id}.`,
     details: { review: id },
   });
 
-function refuseClosed(review: Review, seal: string): void {
-  if (review.state !== 'open') {
-    throw new WeaverError('conflict', `Review ${review.id} is closed already: ${review.state}.`, {
-      hint: 'toolweaver review show prints who decided.',
-    });
-  }
+/** @throws WeaverError `conflict` when a review has been decided or voided. */
+export function refuseClosed({ id, state }: Review): void {
+  if (state === 'open') return;
+  throw new WeaverError('conflict', `Review ${id} is closed already: ${state}.`, {
+    hint: 'toolweaver review show prints who decided.',
+  });
+}
+
+function refuseOther(review: Review, seal: string): void {
   if (review.subject.seal === seal) return;
   throw new WeaverError('conflict', `Review ${review.id} is about other content than the one decided on.`, {
     hint: 'Show the review again and decide on what it shows now.',

@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { satisfies, validRange } from 'semver';
 import type { EventSink } from '../analytics/events.ts';
-import type { CallRequest, Outcome, Principal } from '../contracts.ts';
+import type { CallRequest, Outcome, Principal, Progress } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import { byteLength, isWithinDepth } from '../json.ts';
 import type { Log } from '../log.ts';
-import { type Catalog, splitName, type ToolSource, unknownTool } from './catalog.ts';
+import { newRunId } from '../runs/table.ts';
+import type { Catalog, ToolSource } from './catalog.ts';
 import { underDeadline } from './deadline.ts';
+import { findTool } from './find.ts';
+import { mayUse } from './grants.ts';
+import { type KeepParts, keepCall } from './keep.ts';
+import { type ResumeRules, takeUp } from './resume.ts';
 import type { Tool, ToolContext } from './tool.ts';
 import { compileValidator } from './validator.ts';
 
@@ -16,11 +20,10 @@ export const maxOutputBytes = 1_000_000;
 
 export type Call = (request: CallRequest) => Promise<Outcome>;
 
-interface Road {
+interface Road extends KeepParts, ResumeRules {
   catalog: Catalog;
   source: ToolSource;
   sink: Pick<EventSink, 'record'>;
-  log: Log;
   callTimeoutMs: number;
 }
 
@@ -32,30 +35,52 @@ interface Found {
 
 /**
  * The one road to every tool. `call` never throws. Its stations: find, authorise, check input, policy, run under a
- * deadline, check output, record.
+ * deadline, check output, record. What must outlive the request is kept on the way (keep.ts).
  */
 export function createCall(road: Road): Call {
   const call: Call = async (request) => {
-    const startedAt = Date.now();
-    const clock = performance.now();
-    const callId = randomUUID();
-    let found: Found | undefined;
-    let outcome: Outcome;
+    const event = beginEvent(road, request);
     try {
-      found = await find(road, request);
+      const found = await find(road, request.resume ? await takeUp(road.database, request, road) : request);
+      event.found = found;
       authorise(found);
       await checkInput(found);
       checkPolicy(found);
-      outcome = await run(road, found, callId, call);
-      await checkOutput(found.tool, outcome);
+      const runId = request.resume?.runId ?? newRunId();
+      const work = async (signal: AbortSignal, progress: (progress: Progress) => void): Promise<Outcome> =>
+        event.record(await attempt(road, found, { call, callId: event.callId, runId, signal, progress }));
+      return await keepCall(road, { tool: found.tool, request: found.request, runId, work });
     } catch (thrown) {
-      outcome = failure(road.log, request, thrown);
+      return event.record(failure(road.log, request, thrown));
     }
-    record(road, { found, request, outcome, callId, startedAt, durationMs: performance.now() - clock });
-    return outcome;
   };
   return call;
 }
+
+interface Attempt {
+  call: Call;
+  callId: string;
+  runId: string;
+  signal: AbortSignal;
+  progress(progress: Progress): void;
+}
+
+/** Runs the tool and checks what comes of it; never throws. */
+async function attempt(road: Road, found: Found, how: Attempt): Promise<Outcome> {
+  try {
+    const outcome = await run(road, found, how);
+    await checkOutput(found.tool, outcome);
+    if (outcome.status === 'asks' && found.request.via === 'skill') throw cannotWait(found.tool);
+    return outcome;
+  } catch (thrown) {
+    return failure(road.log, found.request, thrown);
+  }
+}
+
+const cannotWait = ({ name }: Tool): WeaverError =>
+  new WeaverError('needs_person', `${name} asks something; code cannot wait for the answer.`, {
+    hint: 'Call it outside the skill, and hand in what it answers.',
+  });
 
 async function find(road: Road, request: CallRequest): Promise<Found> {
   await road.source.freshen(request.principal.tenant);
@@ -73,30 +98,6 @@ async function find(road: Road, request: CallRequest): Promise<Found> {
   return { tool: named, request: forwarded, onlyReading };
 }
 
-async function findTool({ catalog, source }: Road, request: CallRequest): Promise<Tool> {
-  const { name, range } = splitName(request.tool);
-  const { tenant } = request.principal;
-  const locked = request.caller?.lock?.[name];
-  const wanted = locked?.version ?? request.version ?? range;
-  if (wanted !== undefined && validRange(wanted) === null) {
-    throw new WeaverError('bad_input', `${JSON.stringify(wanted.slice(0, 50))} is no version or range.`, {
-      hint: `Write ${name}@1.2.3, ${name}@^1, or only ${name}.`,
-    });
-  }
-  const listed = catalog.get(tenant, name);
-  if (listed && (wanted === undefined || isVersion(listed, wanted))) return listed;
-  const loaded = listed?.kind === 'builtin' ? undefined : await source.load(tenant, name, wanted ?? '*');
-  if (!loaded) throw unknownTool(catalog, request.principal, request.tool);
-  if (locked && loaded.seal !== locked.seal) {
-    throw new WeaverError('seal_broken', `${name} ${loaded.version} is not what was reviewed with its caller.`, {
-      hint: 'Save the calling skill again, so that it is locked and reviewed anew.',
-    });
-  }
-  return loaded;
-}
-
-const isVersion = (tool: Tool, range: string): boolean => tool.version !== undefined && satisfies(tool.version, range);
-
 function authorise({ tool, request: { caller, principal } }: Found): void {
   if (caller) {
     if (caller.depth > maxNesting) {
@@ -105,10 +106,15 @@ function authorise({ tool, request: { caller, principal } }: Found): void {
         details: { limit: 'nesting' },
       });
     }
-    const isGranted = caller.lock?.[tool.name] ?? caller.capabilities?.tools.some((grant) => grant.name === tool.name);
-    if (isGranted) return;
+    const isLocked = Object.hasOwn(caller.lock ?? {}, tool.name);
+    if (isLocked || caller.capabilities?.tools.some((grant) => grant.name === tool.name)) return;
     throw new WeaverError('not_allowed', `The calling code was not granted ${tool.name}.`, {
       hint: 'Only tools that its source names literally were reviewed with it.',
+    });
+  }
+  if (!mayUse(principal, tool.name)) {
+    throw new WeaverError('not_allowed', `${principal.id} may not use ${tool.name}.`, {
+      hint: 'Its token names the tools that it may use.',
     });
   }
   if (principal.scopes.includes(tool.needs)) return;
@@ -136,16 +142,21 @@ function checkPolicy({ tool, onlyReading }: Found): void {
   throw new WeaverError('not_allowed', `${tool.name} is not known to be read-only.`, { hint: 'Use call_tool for it.' });
 }
 
-async function run(road: Road, { tool, request }: Found, callId: string, call: Call): Promise<Outcome> {
+async function run(
+  road: Road,
+  { tool, request }: Found,
+  { call, callId, runId, signal, progress }: Attempt,
+): Promise<Outcome> {
   const deadlineAt = Math.min(request.deadlineAt ?? Infinity, Date.now() + road.callTimeoutMs);
-  return underDeadline(request.signal, deadlineAt, tool.name, (signal) => {
+  if (deadlineAt <= Date.now()) throw new WeaverError('timed_out', `${tool.name} was not begun: its time was over.`);
+  return underDeadline(signal, deadlineAt, tool.name, (ended) => {
     const ctx: ToolContext = {
       request,
       callId,
-      runId: callId,
-      signal,
-      progress: (progress) => request.progress?.(progress),
-      call: (name, input) => call(nestedRequest(tool, request, { name, input, callId, signal, deadlineAt })),
+      runId,
+      signal: ended,
+      progress,
+      call: (name, input) => call(nestedRequest(tool, request, { name, input, callId, signal: ended, deadlineAt })),
     };
     return tool.run(request.input, ctx);
   });
@@ -219,21 +230,44 @@ function failure(log: Log, request: CallRequest, thrown: unknown): Outcome {
   return { status: 'failed', error };
 }
 
+interface PendingEvent {
+  readonly callId: string;
+  found?: Found;
+  /** Records the call's one event, at the first outcome, and gives that outcome back. */
+  record(outcome: Outcome): Outcome;
+}
+
+function beginEvent(road: Road, request: CallRequest): PendingEvent {
+  const at = Date.now();
+  const clock = performance.now();
+  let isRecorded = false;
+  return {
+    callId: randomUUID(),
+    record(outcome) {
+      if (!isRecorded) record(road, this, { request, outcome, at, durationMs: performance.now() - clock });
+      isRecorded = true;
+      return outcome;
+    },
+  };
+}
+
 interface Ended {
-  found: Found | undefined;
   request: CallRequest;
   outcome: Outcome;
-  callId: string;
-  startedAt: number;
+  at: number;
   durationMs: number;
 }
 
-function record({ sink, log }: Road, { found, request, outcome, callId, startedAt, durationMs }: Ended): void {
+function record(
+  { sink, log }: Road,
+  { callId, found }: PendingEvent,
+  { request, outcome, at, durationMs }: Ended,
+): void {
   try {
     const bytesOut = outcome.status === 'done' ? jsonBytes(outcome.value) : 0;
     sink.record({
       id: callId,
-      at: startedAt,
+      at,
       tenant: request.principal.tenant,
       tool: found?.tool.name ?? request.tool.slice(0, 100),
       kind: found?.tool.kind ?? 'unknown',

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import type { Progress } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
+import { shortText } from '../text/clean.ts';
 import { action, addCommand, cliRequest, withApp } from './command.ts';
 import { print } from './output.ts';
 import { readStdin } from './stdin.ts';
@@ -19,8 +21,7 @@ export function addCall(program: Command, env: NodeJS.ProcessEnv): void {
         const outcome = await call({
           ...cliRequest(cli, String(name), input),
           ...(onTerminal && {
-            progress: ({ done, total, message }) =>
-              void process.stderr.write(`\r${done}${total === undefined ? '' : `/${total}`} ${message ?? ''}\u001b[K`),
+            progress: (progress) => void process.stderr.write(`\r${progressText(progress)}\u001b[K`),
           }),
         });
         if (onTerminal) process.stderr.write('\r\u001b[K');
@@ -31,6 +32,11 @@ export function addCall(program: Command, env: NodeJS.ProcessEnv): void {
       }),
     ),
   );
+}
+
+// The message is the skill's: it may hold escape sequences.
+function progressText({ done, total, message }: Progress): string {
+  return `${done}${Number.isFinite(total) ? `/${total}` : ''} ${shortText(message ?? '')}`;
 }
 
 function parseInput(text: string): unknown {

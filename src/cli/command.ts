@@ -6,6 +6,9 @@ import type { CallRequest, Principal } from '../contracts.ts';
 import { createLog } from '../log.ts';
 import { isTerminal, printError } from './output.ts';
 
+const stopMs = 2_000;
+const stopped = 1;
+
 /** What every command is given. */
 export interface Cli {
   env: NodeJS.ProcessEnv;
@@ -85,7 +88,11 @@ export const cliRequest = (cli: Cli, tool: string, input: unknown): CallRequest 
 
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
-  const stop = () => controller.abort();
+  const stop = () => {
+    controller.abort();
+    // For what does not listen, such as reading from a terminal.
+    setTimeout(() => process.exit(stopped), stopMs).unref();
+  };
   process.once('SIGINT', stop).once('SIGTERM', stop);
   return controller.signal;
 }

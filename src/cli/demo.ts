@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Client } from '@modelcontextprotocol/client';
 import type { Command } from 'commander';
+import { metaOf, settingNames } from '../config.ts';
 import { WeaverError } from '../errors.ts';
 import { loadOptional } from '../optional.ts';
 import { distFile, packageRoot } from '../package.ts';
@@ -28,8 +29,9 @@ export function addDemo(program: Command, env: NodeJS.ProcessEnv): void {
     'See an agent save code and call it a moment later: a real server in a temporary home.',
     'toolweaver demo',
   ).action(
-    action(env, async ({ asJson }) => {
+    action(env, async ({ asJson, signal }) => {
       const home = await mkdtemp(join(tmpdir(), 'toolweaver-demo-'));
+      const demoEnv = environmentOf(env, home);
       const steps: Step[] = [];
       const color = paint(env);
       const tell = (title: string, ...said: string[]): void => {
@@ -40,12 +42,10 @@ export function addDemo(program: Command, env: NodeJS.ProcessEnv): void {
         );
       };
       const started = performance.now();
-      const client = await connect(home, env);
       try {
-        await tellStory({ client, tell, home, env });
+        await withServer(demoEnv, signal, (client) => tellStory({ client, tell, env: demoEnv }));
       } finally {
-        await client.close();
-        await rm(home, { recursive: true, force: true });
+        await rm(home, { recursive: true, force: true, maxRetries: 3 });
       }
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       if (asJson) print(true, { steps, seconds: Number(seconds) }, '');
@@ -61,11 +61,19 @@ export function addDemo(program: Command, env: NodeJS.ProcessEnv): void {
 interface Story {
   client: Client;
   tell(title: string, ...said: string[]): void;
-  home: string;
-  env: NodeJS.ProcessEnv;
+  env: Record<string, string>;
 }
 
-async function tellStory({ client, tell, home, env }: Story): Promise<void> {
+/** The environment without any setting of the person's own: the demo touches no library but its own. */
+function environmentOf(env: NodeJS.ProcessEnv, home: string): Record<string, string> {
+  const own = new Set(settingNames.map((name) => metaOf(name).env));
+  const kept = Object.entries(env).filter(
+    (pair): pair is [string, string] => pair[1] !== undefined && !own.has(pair[0]),
+  );
+  return { ...Object.fromEntries(kept), TOOLWEAVER_HOME: home };
+}
+
+async function tellStory({ client, tell, env }: Story): Promise<void> {
   const text = await weatherCsv();
   const { tools } = await client.listTools();
   tell('A host connects over stdio', `${tools.length} tools are listed: ${tools.map((one) => one.name).join(', ')}`);
@@ -108,7 +116,7 @@ async function tellStory({ client, tell, home, env }: Story): Promise<void> {
     `calling it now answers: ${textOf(refused).split('\n')[0]}`,
   );
 
-  await approve(review.id, home, env);
+  await approve(review.id, env);
   const top = await callTool(client, 'call_tool', { name: 'top_rows', input: { text, column: 'wind', top: 2 } });
   const rows = top.rows as { date: string; wind: string }[];
   tell(
@@ -118,26 +126,30 @@ async function tellStory({ client, tell, home, env }: Story): Promise<void> {
   );
 }
 
-async function connect(home: string, env: NodeJS.ProcessEnv): Promise<Client> {
-  const what = 'The demo';
+async function withServer(
+  env: Record<string, string>,
+  signal: AbortSignal,
+  work: (client: Client) => Promise<void>,
+): Promise<void> {
   const { Client } = await loadOptional(
     '@modelcontextprotocol/client',
-    what,
+    'The demo',
     () => import('@modelcontextprotocol/client'),
   );
   const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio');
   const client = new Client({ name: 'toolweaver-demo', version: '1.0.0' }, {});
-  const childEnv = Object.fromEntries(
-    Object.entries(env).filter((pair): pair is [string, string] => pair[1] !== undefined),
-  );
-  await client.connect(
-    new StdioClientTransport({
-      command: process.execPath,
-      args: [tool, 'serve'],
-      env: { ...childEnv, TOOLWEAVER_HOME: home },
-    }),
-  );
-  return client;
+  const close = () => client.close();
+  signal.addEventListener('abort', close, { once: true });
+  try {
+    signal.throwIfAborted();
+    await client.connect(new StdioClientTransport({ command: process.execPath, args: [tool, 'serve'], env }));
+    await work(client);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new WeaverError('cancelled', 'The demo was stopped.', { cause: error });
+  } finally {
+    await close();
+  }
 }
 
 const example = (name: string): Promise<Record<string, unknown>> => readDraft(join(packageRoot, 'examples', name));
@@ -174,14 +186,14 @@ async function timed<T>(work: () => Promise<T>): Promise<[T, string]> {
 }
 
 /** Runs the real command at a terminal of its own, which the program `script` makes. */
-async function approve(id: string, home: string, env: NodeJS.ProcessEnv): Promise<void> {
+async function approve(id: string, env: Record<string, string>): Promise<void> {
   const command = [process.execPath, tool, 'review', 'approve', id, '--yes'];
   const inTerminal =
     process.platform === 'darwin'
       ? ['-q', '/dev/null', ...command]
       : ['-qec', command.map(quote).join(' '), '/dev/null'];
   try {
-    await run('script', inTerminal, { env: { ...env, TOOLWEAVER_HOME: home } });
+    await run('script', inTerminal, { env });
   } catch (cause) {
     throw new WeaverError('not_supported', 'The demo could not open a terminal to approve in.', {
       hint: 'It needs the program script (Debian: bsdutils).',

@@ -61,8 +61,9 @@ async function part(name: string, costs: string, check: () => Promise<string> | 
 
 function broken(name: string, costs: string, thrown: unknown): Part {
   const error = toWeaverError(thrown);
-  const cause = error.code === 'internal' ? String((error.cause as Error)?.message ?? error.cause) : '';
-  return { part: name, state: 'broken', detail: `[${error.code}] ${error.message} ${cause}`.trim(), costs };
+  const cause = (error.cause as Error | undefined)?.message ?? String(error.cause);
+  const detail = error.code === 'internal' ? cause : `[${error.code}] ${error.message}`;
+  return { part: name, state: 'broken', detail, costs };
 }
 
 const nodeVersion = (): string => `${process.version} on ${process.platform} ${process.arch}`;

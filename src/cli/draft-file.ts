@@ -10,8 +10,8 @@ const sources = [
 ] as const;
 
 /**
- * The input of save_skill from a folder (skill.json, skill.ts or skill.js, and SKILL.md for name and description where
- * skill.json has none) or from one JSON or YAML file, whose `code_file` may name the source.
+ * The input of save_skill from a folder, or from the SKILL.md in it (skill.json, skill.ts or skill.js, and SKILL.md for
+ * name and description where skill.json has none), or from one JSON or YAML file, whose `code_file` may name the source.
  * @throws WeaverError `bad_input` that names the file.
  */
 export async function readDraft(path: string): Promise<Record<string, unknown>> {
@@ -19,7 +19,8 @@ export async function readDraft(path: string): Promise<Record<string, unknown>> 
   const found = await stat(place).catch((cause: unknown) => {
     throw unreadable(place, cause);
   });
-  return found.isDirectory() ? readFolder(place) : readSingle(place);
+  if (found.isDirectory()) return readFolder(place);
+  return basename(place) === 'SKILL.md' ? readFolder(dirname(place)) : readSingle(place);
 }
 
 async function readFolder(folder: string): Promise<Record<string, unknown>> {

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { Argument, type Command } from 'commander';
@@ -36,25 +36,32 @@ async function installInto(cli: Cli, host: Host, onlyPrint: boolean): Promise<nu
   const document = before === undefined ? {} : parseDocument(file, before);
   const servers = document[host.key] ?? {};
   if (!isRecord(servers)) throw unusable(file, `its "${host.key}" is no object`);
-  const after = { ...document, [host.key]: { ...servers, toolweaver: server } };
+  const toolweaver = mergeEntry(servers.toolweaver, server);
+  const after = { ...document, [host.key]: { ...servers, toolweaver } };
   const backup = before === undefined ? undefined : await keepBackup(file, before);
   await writeWhole(file, `${JSON.stringify(after, null, 2)}\n`);
   const done = `ToolWeaver is in ${file} (${host.title}).${backup ? `\nWhat was there: ${backup}` : ''}\n${host.after}`;
-  print(cli.asJson, { host: host.title, file, backup: backup ?? null, server }, done);
+  print(cli.asJson, { host: host.title, file, backup: backup ?? null, server: toolweaver }, done);
   return 0;
 }
 
 // Absolute paths: hosts start servers with another PATH and another working directory.
-function serverEntry({ loaded, env }: Cli, host: Host) {
+function serverEntry({ loaded: { config, sources } }: Cli, host: Host) {
   return {
     type: 'stdio',
     command: process.execPath,
     args: [distFile('cli/main.js'), 'serve'],
     env: {
-      TOOLWEAVER_HOME: loaded.config.home,
-      TOOLWEAVER_EXPOSE: env.TOOLWEAVER_EXPOSE ?? host.expose,
+      TOOLWEAVER_HOME: config.home,
+      TOOLWEAVER_EXPOSE: sources.expose === 'default' ? host.expose : config.expose,
     },
   };
+}
+
+// What a person added to an older entry of ours stays: other environment variables, a host's own switches.
+function mergeEntry(before: unknown, server: ReturnType<typeof serverEntry>): Record<string, unknown> {
+  if (!isRecord(before)) return server;
+  return { ...before, ...server, env: { ...(isRecord(before.env) && before.env), ...server.env } };
 }
 
 async function readText(file: string): Promise<string | undefined> {
@@ -78,15 +85,25 @@ function parseDocument(file: string, text: string): Record<string, unknown> {
 
 async function keepBackup(file: string, text: string): Promise<string> {
   const backup = `${file}.${new Date().toISOString().replaceAll(/[:.]/g, '-')}.bak`;
-  await writeFile(backup, text, { mode: 0o600, flag: 'wx' });
+  try {
+    await writeFile(backup, text, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    throw unusable(file, `the backup ${backup} could not be written: ${(error as Error).message}`);
+  }
   return backup;
 }
 
+// At once, so that a host never reads half a file; through a link, and with the permissions that it had.
 async function writeWhole(file: string, text: string): Promise<void> {
   try {
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(`${file}.new`, text, { mode: 0o600 });
-    await rename(`${file}.new`, file);
+    const place = await realpath(file).catch(() => file);
+    const mode = await stat(place).then(
+      (found) => found.mode & 0o777,
+      () => 0o600,
+    );
+    await writeFile(`${place}.new`, text, { mode });
+    await rename(`${place}.new`, place);
   } catch (error) {
     throw unusable(file, (error as Error).message);
   }

@@ -9,6 +9,7 @@ export const exitCodes = {
   bad_input: 2,
   bad_output: 1,
   not_found: 1,
+  not_signed_in: 1,
   not_allowed: 1,
   needs_person: 3,
   not_approved: 3,
@@ -34,27 +35,36 @@ export const waitsForApproval = 3;
 
 /** How a command answers: JSON for programs, or text for people. Untrusted text is made safe for a terminal. */
 export function print(asJson: boolean, value: unknown, text: (() => string) | string): void {
-  const out = asJson ? JSON.stringify(value, null, 2) : cleanText(typeof text === 'string' ? text : text());
+  const out = asJson ? toJson(value) : cleanText(typeof text === 'string' ? text : text());
   process.stdout.write(`${out}\n`);
 }
 
 /** Prints an error where errors go, and gives the exit code for it. */
 export function printError(thrown: unknown, asJson: boolean): number {
   const error = thrown instanceof WeaverError ? thrown : toWeaverError(thrown);
-  if (asJson) process.stderr.write(`${JSON.stringify({ error: error.toJSON() }, null, 2)}\n`);
+  if (asJson) process.stderr.write(`${toJson({ error: error.toJSON() })}\n`);
   else process.stderr.write(`error ${cleanText(errorText(error))}\n`);
   if (error.code === 'internal' && error.cause)
     process.stderr.write(`${cleanText(String((error.cause as Error).stack ?? error.cause))}\n`);
   return exitCodes[error.code];
 }
 
+// Safe for a terminal too: JSON itself escapes only the controls below U+0020.
+function toJson(value: unknown): string {
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const text = JSON.stringify(value, null, 2) ?? 'null';
+  return text.replaceAll(/[\u007f-\u009f\p{Cf}]/gu, (hidden) => hidden.split('').map(escaped).join(''));
+}
+
 /** Columns of text, as wide as their widest cell. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
-  for (const row of rows) {
+  // Made safe and of one line here, since a cell that grows or breaks afterwards could pass for other rows.
+  const lines = rows.map((row) => row.map((cell) => cleanText(cell).replaceAll(/\s+/g, ' ')));
+  for (const row of lines) {
     for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
   }
-  return rows
+  return lines
     .map((row) =>
       row
         .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))

@@ -6,13 +6,17 @@ import { addSettingFlags } from './command.ts';
 import { addConfig } from './config.ts';
 import { addDemo } from './demo.ts';
 import { addDoctor } from './doctor.ts';
+import { addExport } from './export.ts';
 import { addInstall } from './install.ts';
+import { addLint } from './lint.ts';
 import { addList } from './list.ts';
 import { addReview } from './review.ts';
+import { addRun } from './run.ts';
 import { addSave } from './save.ts';
 import { addSearch } from './search.ts';
 import { addServe } from './serve.ts';
 import { addShow } from './show.ts';
+import { addToken } from './token.ts';
 import { addVersions } from './versions.ts';
 
 /** The whole command line, in the order of its help. */
@@ -35,6 +39,10 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
     addSave,
     addReview,
     addVersions,
+    addRun,
+    addToken,
+    addLint,
+    addExport,
     addConfig,
     addDoctor,
   ]) {

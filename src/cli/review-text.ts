@@ -2,6 +2,9 @@ import { createTwoFilesPatch } from 'diff';
 import type { Finding } from '../contracts.ts';
 import type { PartDiff, ReviewView } from '../library/review-view.ts';
 import { findingLine } from '../server/result.ts';
+import { shortText } from '../text/clean.ts';
+
+const maxWords = 2_000;
 
 /** A review as a person reads it: what, why, the differences part by part, findings, who depends on it. */
 export function reviewText({ review, against, risk, parts, dependents }: ReviewView): string {
@@ -11,7 +14,7 @@ export function reviewText({ review, against, risk, parts, dependents }: ReviewV
   return [
     `Review ${id} (${state}): ${subject.kind} of ${subject.name} ${subject.version}`,
     `why     ${String(evidence.why ?? '')}`,
-    ...(evidence.reason === undefined ? [] : [`reason  ${String(evidence.reason)}`]),
+    ...(evidence.reason === undefined ? [] : [`reason  ${oneLine(String(evidence.reason))}`]),
     `risk    ${risk}`,
     `seal    ${subject.seal}`,
     `opened  ${new Date(openedAt).toISOString()} by ${openedBy}`,
@@ -20,15 +23,20 @@ export function reviewText({ review, against, risk, parts, dependents }: ReviewV
     `used by ${dependents.length === 0 ? 'nothing' : dependents.join(', ')}`,
     ...(findings.length === 0 ? [] : ['', 'Findings:', ...findings.map(findingLine)]),
     ...decisions.map(
-      (one) => `decided ${one.decision} by ${one.principal} (${one.how})${one.comment ? `: ${one.comment}` : ''}`,
+      (one) =>
+        `decided ${one.decision} by ${one.principal} (${one.how})${one.comment ? `: ${oneLine(one.comment)}` : ''}`,
     ),
     '',
     ...parts.map((part) => partText(part, against !== undefined)),
   ].join('\n');
 }
 
+// What somebody wrote may not look like a line of ours.
+const oneLine = (text: string): string => shortText(text, maxWords);
+
 function partText({ part, before, after }: PartDiff, isChange: boolean): string {
-  if (!isChange) return `── ${part} ──\n${after}\n`;
+  // Set in, so that no text can pass for the heading of another part.
+  if (!isChange) return `── ${part} ──\n${after.replaceAll(/^/gm, '  ')}\n`;
   const patch = createTwoFilesPatch(part, part, before, after, 'active', 'proposed', { context: 3 });
   return `── ${part} ──\n${patch.split('\n').slice(1).join('\n')}`;
 }

@@ -66,7 +66,12 @@ async function settle(cli: Cli, app: App, id: string, verdict: Verdict): Promise
   }
   const view = await viewReview(app.database.read, localTenant, id);
   if (!cli.asJson) print(false, view, () => reviewText(view));
-  if (!cli.options.yes && !(await confirm(`${verdict === 'approved' ? 'Approve' : 'Reject'} exactly this?`))) {
+  const isOpen = view.review.state === 'open';
+  if (
+    isOpen &&
+    !cli.options.yes &&
+    !(await confirm(`${verdict === 'approved' ? 'Approve' : 'Reject'} exactly this?`))
+  ) {
     throw new WeaverError('cancelled', 'Nothing was decided.', { hint: 'Run the command again to decide.' });
   }
   const { seal } = view.review.subject;

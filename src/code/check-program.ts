@@ -1,4 +1,4 @@
-import type { NodePath, Visitor } from '@babel/traverse';
+import type { NodePath, Scope, Visitor } from '@babel/traverse';
 import type { Node } from '@babel/types';
 import type { Finding } from '../contracts.ts';
 import { placeOf } from './place.ts';
@@ -12,46 +12,82 @@ export function checkProgram({ root, entry }: ProgramView): Finding[] {
   const findings: Finding[] = [];
   if (!entry) findings.push(noEntry);
   if (entry?.node.generator) findings.push(found(entry.node, 'generator', 'run is a generator', 'Return one value.'));
-  const missing = new Set<string>();
-  const guarded = new Set<string>();
-  const visitor: Visitor = {
-    ImportDeclaration(path) {
-      if (path.node.importKind !== 'type') findings.push(noImport(path.node));
-    },
-    ExportAllDeclaration: ({ node }) => void findings.push(noImport(node)),
-    ExportNamedDeclaration({ node }) {
-      if (node.source && node.exportKind !== 'type') findings.push(noImport(node));
-    },
-    Import: ({ node }) => void findings.push(noImport(node)),
-    TSImportEqualsDeclaration: ({ node }) => void findings.push(noImport(node)),
-    // Types are gone before the code runs.
-    TSType: (path) => path.skip(),
-    TSTypeAnnotation: (path) => path.skip(),
-    TSTypeParameterInstantiation: (path) => path.skip(),
-    TSInterfaceDeclaration: (path) => path.skip(),
-    TSTypeAliasDeclaration: (path) => path.skip(),
-    UnaryExpression({ node }) {
-      if (node.operator === 'typeof' && node.argument.type === 'Identifier') guarded.add(node.argument.name);
-    },
-    ReferencedIdentifier(path: NodePath) {
-      if (!path.isIdentifier()) return;
-      const { name } = path.node;
-      if (path.scope.hasBinding(name, true) || available.has(name) || guarded.has(name) || missing.has(name)) return;
-      missing.add(name);
-      findings.push(unknownName(path.node, name));
-    },
-    CallExpression({ node: { callee }, scope }) {
-      if (callee.type === 'Identifier' && callee.name === 'eval' && !scope.hasBinding('eval', true))
-        findings.push(madeCode(callee));
-    },
-    NewExpression({ node: { callee }, scope }) {
-      if (callee.type === 'Identifier' && callee.name === 'Function' && !scope.hasBinding('Function', true))
-        findings.push(madeCode(callee));
-    },
-  };
-  root.traverse(visitor);
-  return findings;
+  const names: Names = { used: new Map(), known: new Set() };
+  root.traverse({
+    ...importVisitor(findings),
+    ...madeCodeVisitor(findings),
+    ...typeVisitor(names),
+    ...nameVisitor(names),
+  });
+  const unknown = [...names.used].filter(([name]) => !names.known.has(name));
+  return [...findings, ...unknown.map(([name, node]) => unknownName(node, name))];
 }
+
+/** Names that nothing declares as far as the parser's scopes go, each with its first place, and those that are fine all the same. */
+interface Names {
+  used: Map<string, Node>;
+  known: Set<string>;
+}
+
+const importVisitor = (findings: Finding[]): Visitor => ({
+  ImportDeclaration({ node }) {
+    if (node.importKind !== 'type') findings.push(noImport(node));
+  },
+  ExportAllDeclaration: ({ node }) => void findings.push(noImport(node)),
+  ExportNamedDeclaration({ node }) {
+    if (node.source && node.exportKind !== 'type') findings.push(noImport(node));
+  },
+  Import: ({ node }) => void findings.push(noImport(node)),
+  TSImportEqualsDeclaration: ({ node }) => void findings.push(noImport(node)),
+});
+
+const madeCodeVisitor = (findings: Finding[]): Visitor => ({
+  CallExpression({ node: { callee }, scope }) {
+    if (isGlobal(callee, 'eval', scope)) findings.push(madeCode(callee));
+  },
+  NewExpression({ node: { callee }, scope }) {
+    if (isGlobal(callee, 'Function', scope)) findings.push(madeCode(callee));
+  },
+});
+
+const isGlobal = (node: Node, name: string, scope: Scope): boolean =>
+  node.type === 'Identifier' && node.name === name && !scope.hasBinding(name, true);
+
+// Types are gone before the code runs, and what else only TypeScript has is not in the parser's scopes.
+const typeVisitor = ({ known }: Names): Visitor => ({
+  TSType: (path) => path.skip(),
+  TSTypeAnnotation: (path) => path.skip(),
+  TSTypeParameterInstantiation: (path) => path.skip(),
+  TSInterfaceDeclaration: (path) => path.skip(),
+  TSTypeAliasDeclaration: (path) => path.skip(),
+  TSDeclareFunction: (path) => path.skip(),
+  TSDeclareMethod: (path) => path.skip(),
+  TSIndexSignature: (path) => path.skip(),
+  TSEnumDeclaration: ({ node }) => void known.add(node.id.name),
+  TSEnumMember({ node: { id } }) {
+    if (id.type === 'Identifier') known.add(id.name);
+  },
+  TSModuleDeclaration(path) {
+    if (path.node.id.type === 'Identifier') known.add(path.node.id.name);
+    if (path.node.declare) path.skip();
+  },
+  TSParameterProperty({ node: { parameter } }) {
+    const target = parameter.type === 'AssignmentPattern' ? parameter.left : parameter;
+    if (target.type === 'Identifier') known.add(target.name);
+  },
+});
+
+const nameVisitor = ({ used, known }: Names): Visitor => ({
+  UnaryExpression({ node }) {
+    // Who asks whether a name is there can do without it.
+    if (node.operator === 'typeof' && node.argument.type === 'Identifier') known.add(node.argument.name);
+  },
+  ReferencedIdentifier(path: NodePath) {
+    if (!path.isIdentifier()) return;
+    const { name } = path.node;
+    if (!path.scope.hasBinding(name, true) && !available.has(name) && !used.has(name)) used.set(name, path.node);
+  },
+});
 
 const noEntry: Finding = {
   rule: 'no_default_export',

@@ -2,7 +2,7 @@ import type { NodePath } from '@babel/traverse';
 import type { Function as FunctionNode, LVal, Node, ObjectPattern } from '@babel/types';
 import type { Finding } from '../contracts.ts';
 import { placeOf } from './place.ts';
-import { functionOf, type ProgramView } from './program.ts';
+import { functionOf, isTypeWrapper, type ProgramView } from './program.ts';
 
 /** A tool that a source names, with its place. */
 export interface NamedTool {
@@ -18,8 +18,8 @@ type Meaning = 'ctx' | 'tools' | 'call' | { tool: string };
 interface Search {
   uses: Map<string, NamedTool>;
   findings: Finding[];
-  /** Places that were followed already: code may call itself. */
-  seen: Set<Node>;
+  /** What places were followed as already: code may call itself. */
+  seen: WeakMap<Node, Set<string>>;
 }
 
 /**
@@ -28,7 +28,7 @@ interface Search {
  * names are granted.
  */
 export function findTools({ entry }: ProgramView): { uses: NamedTool[]; findings: Finding[] } {
-  const search: Search = { uses: new Map(), findings: [], seen: new Set() };
+  const search: Search = { uses: new Map(), findings: [], seen: new WeakMap() };
   if (entry) followParameter(search, entry, 1, 'ctx');
   const uses = [...search.uses.values()];
   return { uses, findings: [...search.findings, ...oneRangeEach(uses)] };
@@ -36,9 +36,16 @@ export function findTools({ entry }: ProgramView): { uses: NamedTool[]; findings
 
 function followParameter(search: Search, fn: NodePath<FunctionNode>, index: number, meaning: Meaning): void {
   const parameter = fn.get('params')[index] as NodePath<LVal> | undefined;
-  if (!parameter || search.seen.has(parameter.node)) return;
-  search.seen.add(parameter.node);
-  followTarget(search, parameter, meaning);
+  if (parameter && isNew(search, parameter.node, meaning)) followTarget(search, parameter, meaning);
+}
+
+/** True at the first time that this place is followed with this meaning. */
+function isNew({ seen }: Search, node: Node, meaning: Meaning): boolean {
+  const key = typeof meaning === 'object' ? `tool ${meaning.tool}` : meaning;
+  const before = seen.get(node);
+  if (before?.has(key)) return false;
+  seen.set(node, (before ?? new Set()).add(key));
+  return true;
 }
 
 /** Follows what is written to: a name, a pattern, a parameter with a default. */
@@ -66,8 +73,7 @@ function followPattern(search: Search, pattern: NodePath<ObjectPattern>, meaning
 
 /** Follows one place where the meaning is read. */
 function follow(search: Search, path: NodePath, meaning: Meaning): void {
-  if (search.seen.has(path.node)) return;
-  search.seen.add(path.node);
+  if (!isNew(search, path.node, meaning)) return;
   if (typeof meaning === 'object') addUse(search, path.node, meaning.tool);
   const parent = path.parentPath;
   if (!parent || isHarmless(parent, path)) return;
@@ -79,7 +85,8 @@ function follow(search: Search, path: NodePath, meaning: Meaning): void {
   }
   if (parent.isVariableDeclarator() && path.key === 'init') return followTarget(search, parent.get('id'), meaning);
   if (parent.isAssignmentExpression() && path.key === 'right' && parent.node.operator === '=') {
-    return followTarget(search, parent.get('left'), meaning);
+    followTarget(search, parent.get('left'), meaning);
+    return follow(search, parent, meaning);
   }
   if (parent.isCallExpression() || parent.isOptionalCallExpression()) return followCall(search, parent, path, meaning);
   cannotFollow(search, path, meaning);
@@ -88,12 +95,16 @@ function follow(search: Search, path: NodePath, meaning: Meaning): void {
 function followCall(search: Search, call: NodePath, path: NodePath, meaning: Meaning): void {
   if (path.key === 'callee') return meaning === 'call' ? addCall(search, call) : undefined;
   const callee = call.get('callee') as NodePath;
-  const fn = functionOf(callee);
+  const before = (call.get('arguments') as NodePath[]).slice(0, Number(path.key));
+  const fn = before.some((argument) => argument.isSpreadElement()) ? undefined : functionOf(callee);
   if (fn && typeof path.key === 'number') followParameter(search, fn, path.key, meaning);
   else cannotFollow(search, path, meaning);
 }
 
-const members: Readonly<Record<string, Meaning>> = { tools: 'tools', call: 'call' };
+const members: ReadonlyMap<string, Meaning> = new Map([
+  ['tools', 'tools'],
+  ['call', 'call'],
+]);
 
 /** What a member of the meaning stands for; undefined when it is nothing that reaches tools. */
 function memberOf(search: Search, path: NodePath, meaning: Meaning, name: string | undefined): Meaning | undefined {
@@ -102,7 +113,7 @@ function memberOf(search: Search, path: NodePath, meaning: Meaning, name: string
     cannotFollow(search, path, meaning);
     return undefined;
   }
-  if (name !== undefined) return meaning === 'tools' ? { tool: name } : members[name];
+  if (name !== undefined) return meaning === 'tools' ? { tool: name } : members.get(name);
   const message = meaning === 'tools' ? 'the name of a tool is computed' : 'a member of ctx is computed';
   search.findings.push(finding(path.node, 'dynamic_tool', message, namedLiterally));
   return undefined;
@@ -188,7 +199,12 @@ function isHarmless(parent: NodePath, path: NodePath): boolean {
 
 /** True where the value of the parent is the value itself. */
 function isTransparent(parent: NodePath, path: NodePath): boolean {
-  if (parent.isTSAsExpression() || parent.isTSSatisfiesExpression() || parent.isTSNonNullExpression()) return true;
-  if (parent.isAwaitExpression() || parent.isLogicalExpression() || parent.isParenthesizedExpression()) return true;
+  if (
+    isTypeWrapper(parent) ||
+    parent.isAwaitExpression() ||
+    parent.isLogicalExpression() ||
+    parent.isParenthesizedExpression()
+  )
+    return true;
   return parent.isConditionalExpression() && path.key !== 'test';
 }

@@ -4,6 +4,7 @@ import type { File } from '@babel/types';
 import type { Finding } from '../contracts.ts';
 import { byteLength } from '../json.ts';
 import { shortText } from '../text/clean.ts';
+import { describeInvisible, findInvisible, type InvisibleCharacter } from '../text/invisible.ts';
 
 export type Language = 'javascript' | 'typescript';
 
@@ -23,7 +24,10 @@ const work = new Script('work()');
 const within = (timeoutMs: number, f: () => unknown): unknown =>
   work.runInNewContext({ work: f }, { timeout: timeoutMs });
 
-/** Reads source as a module. All syntax errors come as findings with line and column; never throws because of the source. */
+/**
+ * Reads source as a module. All syntax errors, or first all characters that a reader cannot see, come as findings with line
+ * and column; never throws because of the source.
+ */
 export async function parseProgram(source: string, language: Language): Promise<Parsed> {
   const bytes = byteLength(source);
   if (bytes > maxBytes) {
@@ -33,6 +37,8 @@ export async function parseProgram(source: string, language: Language): Promise<
       'Split it into several skills.',
     );
   }
+  const hidden = findInvisible(source).slice(0, maxFindings);
+  if (hidden.length > 0) return { findings: hidden.map((character) => hiddenFinding(source, character)) };
   const { default: parser } = await import('@babel/parser');
   const plugins = language === 'typescript' ? ['typescript' as const] : [];
   try {
@@ -55,7 +61,7 @@ function judge(ast: ParseResult<File>, language: Language): Parsed {
 
 function unreadable(error: unknown, language: Language): Parsed {
   if (error instanceof RangeError) return tooDeep();
-  if (error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') {
+  if (isTimeout(error)) {
     return refused(
       'code_too_complex',
       'code takes too long to read',
@@ -65,6 +71,10 @@ function unreadable(error: unknown, language: Language): Parsed {
   if (error instanceof SyntaxError) return { findings: [syntaxFinding(error, language)] };
   throw error;
 }
+
+// Node makes this error in the script's own context, whose Error is not ours.
+const isTimeout = (error: unknown): boolean =>
+  (error as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
 
 interface Located {
   message: string;
@@ -83,6 +93,22 @@ function syntaxFinding(error: Located | SyntaxError, language: Language): Findin
     ...(loc === undefined ? {} : { line: loc.line, column: loc.column + 1 }),
     message: `line ${loc?.line ?? '?'}: ${isForeign ? 'this syntax is not known here (JSX, decorators and proposals are not)' : problem}`,
     remedy: `Correct the syntax.${hint}`,
+  };
+}
+
+// Source that reads otherwise than it runs (CVE-2021-42574); half a surrogate pair would even be stored as another one.
+function hiddenFinding(source: string, { codePoint, index }: InvisibleCharacter): Finding {
+  const before = source.slice(0, index).split('\n');
+  const [line, column] = [before.length, (before.at(-1)?.length ?? 0) + 1];
+  const hex = codePoint.toString(16).toUpperCase().padStart(4, '0');
+  return {
+    rule: 'hidden_character',
+    severity: 'error',
+    where: 'code',
+    line,
+    column,
+    message: `line ${line}: a reader cannot see U+${hex} (${describeInvisible(codePoint)})`,
+    remedy: `Remove it, or write it as an escape inside of a text: \\u{${hex.toLowerCase()}}.`,
   };
 }
 

@@ -13,7 +13,7 @@ export interface ProgramView {
  * @throws RangeError when the code nests too deeply for it.
  */
 export async function readProgram(ast: File): Promise<ProgramView> {
-  const { default: module } = await import('@babel/traverse');
+  const traverse = await loadTraverse();
   let root: NodePath<Program> | undefined;
   const visitor: TraverseOptions = {
     Program(path) {
@@ -21,10 +21,18 @@ export async function readProgram(ast: File): Promise<ProgramView> {
       path.stop();
     },
   };
-  module.default(ast, visitor);
+  traverse(ast, visitor);
   if (!root) throw new TypeError('A syntax tree without a program');
   return { root, entry: findEntry(root) };
 }
+
+// It is a CommonJS module: Node gives all of its exports as the default, other loaders the default among them.
+async function loadTraverse(): Promise<Traverse> {
+  const loaded = (await import('@babel/traverse')).default as unknown as Traverse | { default: Traverse };
+  return typeof loaded === 'function' ? loaded : loaded.default;
+}
+
+type Traverse = (tree: File, visitor: TraverseOptions) => void;
 
 function findEntry(root: NodePath<Program>): NodePath<FunctionNode> | undefined {
   for (const statement of root.get('body')) {
@@ -55,6 +63,9 @@ export function functionOf(path: NodePath): NodePath<FunctionNode> | undefined {
 }
 
 function unwrap(path: NodePath): NodePath {
-  const isWrapper = path.isTSAsExpression() || path.isTSSatisfiesExpression() || path.isTSNonNullExpression();
-  return isWrapper ? (path.get('expression') as NodePath) : path;
+  return isTypeWrapper(path) ? (path.get('expression') as NodePath) : path;
 }
+
+/** True for an expression that only says something about the type of the one inside it. */
+export const isTypeWrapper = (path: NodePath): boolean =>
+  path.isTSAsExpression() || path.isTSSatisfiesExpression() || path.isTSNonNullExpression() || path.isTSTypeAssertion();

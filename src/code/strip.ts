@@ -21,7 +21,7 @@ export async function compileProgram(source: string, language: Language): Promis
       sourcesContent: false,
     } as const;
     const { code, map } = await transform(source, { ...options, logLevel: 'silent', tsconfigRaw: '{}' });
-    return { text: `${code}${linesMark}${await lineTable(map)}\n` };
+    return { text: `${code}${linesMark}${await lineTable(code, map)}\n` };
   } catch (error) {
     return { findings: (error as Failure).errors?.map(toFinding) ?? rethrow(error) };
   }
@@ -47,11 +47,15 @@ function rethrow(error: unknown): never {
   throw error;
 }
 
-// Each number is the distance of a line's author line from the one before it.
-async function lineTable(map: string): Promise<string> {
+// Each number is the distance of a line's author line from the one before it. What counts is where the first word of a
+// line comes from: the blanks before it still belong to the line before.
+async function lineTable(code: string, map: string): Promise<string> {
   const { decode } = await import('@jridgewell/sourcemap-codec');
+  const lines = code.split('\n');
   let before = 0;
-  const steps = decode(JSON.parse(map).mappings).map(([segment]) => {
+  const steps = decode(JSON.parse(map).mappings).map((segments, index) => {
+    const indent = lines[index]?.search(/\S/) ?? 0;
+    const segment = segments.findLast(([column]) => column <= indent) ?? segments[0];
     const line = segment?.[2] ?? before;
     const step = line - before;
     before = line;

@@ -4,9 +4,13 @@ import type { Finding, Principal, Risk } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import type { Database } from '../store/database.ts';
 import type { Db } from '../store/tables.ts';
+import { shortText } from '../text/clean.ts';
 import { findRing, resolveUses } from './dependencies.ts';
-import type { EntryKinds, ExampleResult, Inspected, KindName, Manifest } from './kind.ts';
+import type { EntryKinds, ExampleResult, Inspected, KindName, Manifest, ToolUse } from './kind.ts';
 import { findEntry } from './table.ts';
+
+const maxFindings = 50;
+const moreFindings = 'more_findings';
 
 export interface DraftRequest {
   kind: KindName;
@@ -35,26 +39,47 @@ export interface Checked {
  * Checks a draft from end to end, its examples included, and keeps nothing.
  * @throws WeaverError `name_taken`.
  */
-export async function checkDraft({ database, catalog, kinds }: CheckParts, request: DraftRequest): Promise<Checked> {
-  const { name, principal } = request;
+export async function checkDraft(parts: CheckParts, request: DraftRequest): Promise<Checked> {
+  const { database, catalog, kinds } = parts;
+  const { name, principal, signal } = request;
   const kind = kinds[request.kind];
   if (!kind) throw new WeaverError('not_supported', `This ToolWeaver keeps no ${request.kind}s.`);
   await refuseTakenName(database.read, catalog, principal.tenant, name, request.kind);
   const inspected = await kind.inspect(request.draft);
-  const resolved = await resolveUses({ db: database.read, catalog, tenant: principal.tenant }, inspected.uses);
-  const ring = await findRing(database.read, principal.tenant, name, resolved.lock);
-  const findings = [...inspected.findings, ...resolved.findings, ...(ring ? [ringFinding(ring, inspected)] : [])];
-  const { risk } = resolved;
-  if (!inspected.manifest || !inspected.texts || findings.some(isError)) return { findings, examples: [], risk };
-  const capabilities = { net: [], secrets: [], tools: resolved.tools, files: 'none' as const };
-  const manifest: Manifest = { ...inspected.manifest, capabilities, lock: resolved.lock };
-  const provable = { compiled: inspected.texts.compiled, examples: inspected.examples };
-  const proof = await kind.prove(manifest, provable, principal, request.signal);
-  const checked = { findings: [...findings, ...proof.findings], examples: proof.results, risk };
-  return checked.findings.some(isError) ? checked : { ...checked, sound: { manifest, texts: inspected.texts } };
+  const { findings, lock, tools, risk } = await checkUses(parts, request, inspected);
+  const { manifest: inner, texts, examples } = inspected;
+  if (!inner || !texts || findings.some(isError)) return { findings: firstOf(findings), examples: [], risk };
+  const capabilities = { net: [], secrets: [], tools, files: 'none' as const };
+  const manifest: Manifest = { ...inner, capabilities, lock };
+  const proof = await kind.prove(manifest, { compiled: texts.compiled, examples }, principal, signal);
+  const checked = { findings: firstOf([...findings, ...proof.findings]), examples: proof.results, risk };
+  return checked.findings.some(isError) ? checked : { ...checked, sound: { manifest, texts } };
+}
+
+/** What a draft's uses of tools come to, with all findings about it so far. */
+async function checkUses({ database, catalog }: CheckParts, request: DraftRequest, inspected: Inspected) {
+  const { name, principal } = request;
+  const where = { db: database.read, catalog, tenant: principal.tenant };
+  // Its own name is no tool yet at the first save: it is a ring, not a missing tool.
+  const callsItself = inspected.uses.some((use) => use.name === name);
+  const others = inspected.uses.filter((use) => use.name !== name);
+  const { findings, ...resolved } = await resolveUses(where, others);
+  const ring = callsItself ? [name, name] : await findRing(where.db, where.tenant, name, resolved.lock);
+  const ringFindings = ring ? [ringFinding(ring, inspected.uses)] : [];
+  return { ...resolved, findings: [...inspected.findings, ...findings, ...ringFindings] };
 }
 
 const isError = (finding: Finding): boolean => finding.severity === 'error';
+
+// 200 kB of code can have 20,000 findings, which nobody reads.
+function firstOf(findings: readonly Finding[]): Finding[] {
+  if (findings.length <= maxFindings) return [...findings];
+  const errors = findings.filter(isError);
+  const shown = [...errors, ...findings.filter((finding) => !isError(finding))].slice(0, maxFindings);
+  const severity = errors.length > maxFindings ? 'error' : 'warning';
+  const message = `${findings.length - maxFindings} more findings are not shown`;
+  return [...shown, { rule: moreFindings, severity, where: 'draft', message, remedy: 'Mend the ones above first.' }];
+}
 
 /** @throws WeaverError `name_taken` when a built-in or another entry has the name, or one too like it. */
 export async function refuseTakenName(
@@ -73,27 +98,29 @@ export async function refuseTakenName(
 }
 
 const taken = (name: string, by: string): WeaverError =>
-  new WeaverError('name_taken', `The name ${JSON.stringify(name.slice(0, 60))} is taken by ${by}.`, {
+  new WeaverError('name_taken', `The name "${shortText(name)}" is taken by ${by}.`, {
     hint: 'Choose another name, or save under the existing one to make its next version.',
   });
 
 /** The finding for a draft that would call itself, directly or through others. */
-export const ringFinding = (ring: string, inspected?: Inspected): Finding => {
-  const place = inspected?.uses[0];
+export function ringFinding(ring: readonly string[], uses: readonly ToolUse[] = []): Finding {
+  const place = uses.find((use) => use.name === ring[1]);
   return {
     rule: 'dependency_cycle',
     severity: 'error',
     where: 'code',
     ...(place && { line: place.line, column: place.column }),
-    message: `it would call itself: ${ring}`,
+    message: `${place ? `line ${place.line}: ` : ''}it would call itself: ${ring.join(' → ')}`,
     remedy: 'Take one of these calls out; a loop inside one skill is fine.',
   };
-};
+}
 
 /** The error that tells an author everything that is wrong with a draft. */
 export function checkFailed(name: string, findings: readonly Finding[]): WeaverError {
-  const errors = findings.filter(isError).length;
-  return new WeaverError('check_failed', `${name} was not saved: ${errors} ${errors === 1 ? 'problem' : 'problems'}.`, {
+  const count = findings.filter((finding) => isError(finding) && finding.rule !== moreFindings).length;
+  const more = findings.some((finding) => isError(finding) && finding.rule === moreFindings) ? ', and more' : '';
+  const problems = `${count} ${count === 1 ? 'problem' : 'problems'}${more}`;
+  return new WeaverError('check_failed', `${shortText(name)} was not saved: ${problems}.`, {
     hint: 'Mend them all and save again; validate_skill checks without saving.',
     details: { findings },
   });

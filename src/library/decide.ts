@@ -3,6 +3,7 @@ import type { Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import type { Db } from '../store/tables.ts';
 import { isLockRunnable } from './dependencies.ts';
+import { sealedManifest } from './seal.ts';
 import { getVersion, listVersions, pointTo, runnableStates, setState, type Version } from './table.ts';
 
 /** What the end of a review means for a version of the library, and for a request to roll back. */
@@ -18,7 +19,7 @@ async function endVersionReview(trx: Db, review: Review, verdict: Verdict, by: P
   }
   const comment = review.decisions.at(-1)?.comment;
   if (verdict === 'rejected') return setState(trx, by.tenant, name, version, 'rejected', comment);
-  if (!(await isLockRunnable(trx, by.tenant, stored.manifest.lock))) {
+  if (!(await isLockRunnable(trx, by.tenant, sealedManifest(stored).lock))) {
     throw new WeaverError('conflict', `${name} ${version} depends on a version that may not run any more.`, {
       hint: 'Reject it, and have it saved again on versions that may run.',
     });
@@ -42,7 +43,7 @@ export async function activate(trx: Db, tenant: string, name: string, version: s
 
 /**
  * Moves the pointer back (or forward) to a version that has run before, and says why. Nothing is deleted.
- * @throws WeaverError `not_found`, `not_approved`, `conflict` (it is the active one).
+ * @throws WeaverError `not_found`, `not_approved`, `conflict` (it is the active one), `seal_broken`.
  */
 export async function rollBack(trx: Db, tenant: string, name: string, version: string, reason: string): Promise<void> {
   await checkRollback(trx, tenant, name, version);
@@ -61,6 +62,7 @@ export async function checkRollback(trx: Db, tenant: string, name: string, versi
       hint: 'Nothing is to be done.',
     });
   }
+  sealedManifest(target);
   if (runnableStates.includes(target.state)) return target;
   throw new WeaverError('not_approved', `${name} ${version} is ${target.state}: nobody has let it run.`, {
     hint: 'Choose a version that has been active before.',

@@ -1,7 +1,9 @@
-import { maxSatisfying, validRange } from 'semver';
+import { maxSatisfying, satisfies, validRange } from 'semver';
 import type { Catalog } from '../catalog/catalog.ts';
+import type { Tool } from '../catalog/tool.ts';
 import { type Capabilities, type Finding, type Lock, type Risk, risks } from '../contracts.ts';
 import type { Db } from '../store/tables.ts';
+import { shortText } from '../text/clean.ts';
 import type { ToolUse } from './kind.ts';
 import { getVersion, listVersions, lockOf, runnableStates, type Version } from './table.ts';
 
@@ -42,58 +44,57 @@ type Found = { risk: Risk; range: string; locked?: Version } | { finding: Findin
 
 async function resolveUse(where: Where, use: ToolUse): Promise<Found> {
   const listed = where.catalog.get(where.tenant, use.name);
-  if (listed?.kind === 'builtin') {
-    if (!listed.forward) return { risk: listed.risk, range: '*' };
-    return problem(
-      use,
-      'dynamic_tool',
-      `${use.name} can reach any tool`,
-      'Name the tool itself: ctx.tools.<name>(input).',
-    );
-  }
+  if (listed?.kind === 'builtin') return resolveBuiltin(listed, use);
   if (use.range !== undefined && validRange(use.range) === null) {
-    return problem(use, 'bad_range', `"${use.range}" is no version range`, `Write ${use.name}@^1 or only ${use.name}.`);
+    const remedy = `Write ${use.name}@^1 or only ${use.name}.`;
+    return problem(use, 'bad_range', `"${shortText(use.range)}" is no version range`, remedy);
   }
   const versions = await listVersions(where.db, where.tenant, use.name);
   if (versions.length === 0) {
-    return problem(
-      use,
-      'unknown_tool',
-      `there is no tool named ${use.name}`,
-      'Save it first, or find the right name with search_tools.',
-    );
+    const remedy = 'Save it first, or find the right name with search_tools.';
+    return problem(use, 'unknown_tool', `there is no tool named ${shortText(use.name)}`, remedy);
   }
-  const runnable = versions.filter((version) => runnableStates.includes(version.state));
-  const active = runnable.find((version) => version.state === 'active');
-  const range = use.range ?? (active ? `^${active.version}` : '*');
-  const best = maxSatisfying(
-    runnable.map((version) => version.version),
-    range,
-  );
-  const locked = runnable.find((version) => version.version === (use.range === undefined ? active?.version : best));
+  const { locked, range } = choose(versions, use.range);
   if (locked) return { risk: locked.risk, range, locked };
-  const have = versions.map((version) => `${version.version} (${version.state})`).join(', ');
-  return problem(
-    use,
-    'unusable_version',
-    `no approved version of ${use.name} fits ${range}; there are ${have}`,
-    'Have it reviewed, or ask for another range.',
-  );
+  const have = versions.slice(0, 10).map((version) => `${version.version} (${version.state})`);
+  const message = `no approved version of ${use.name} fits ${range}; there are ${have.join(', ')}`;
+  return problem(use, 'unusable_version', message, 'Have it reviewed, or ask for another range.');
 }
 
-const problem = ({ line, column }: ToolUse, rule: string, message: string, remedy: string): Found => ({
-  finding: { rule, severity: 'error', where: 'code', line, column, message, remedy },
+function resolveBuiltin(tool: Tool, use: ToolUse): Found {
+  if (tool.forward) {
+    const remedy = 'Name the tool itself: ctx.tools.<name>(input).';
+    return problem(use, 'dynamic_tool', `${use.name} can reach any tool`, remedy);
+  }
+  if (use.range === undefined) return { risk: tool.risk, range: '*' };
+  return problem(use, 'bad_range', `${use.name} is built in and has no versions`, `Write only ${use.name}.`);
+}
+
+// The active version wherever it fits, as a call of the same range would run: a later one may have been rolled back.
+function choose(versions: readonly Version[], wanted: string | undefined): { locked?: Version; range: string } {
+  const runnable = versions.filter((version) => runnableStates.includes(version.state));
+  const active = runnable.find((version) => version.state === 'active');
+  const range = wanted ?? (active ? `^${active.version}` : '*');
+  if (active && satisfies(active.version, range)) return { locked: active, range };
+  const numbers = runnable.map((version) => version.version);
+  const best = wanted === undefined ? null : maxSatisfying(numbers, range);
+  const locked = runnable.find((version) => version.version === best);
+  return { range, ...(locked && { locked }) };
+}
+
+const problem = ({ line, column }: ToolUse, rule: string, what: string, remedy: string): Found => ({
+  finding: { rule, severity: 'error', where: 'code', line, column, message: `line ${line}: ${what}`, remedy },
 });
 
 /** The riskier of two risks. */
 export const riskier = (a: Risk, b: Risk): Risk => (risks.indexOf(a) >= risks.indexOf(b) ? a : b);
 
-/** The ring of names that a lock would close around `name`, as `a → b → a`, or undefined. */
-export async function findRing(db: Db, tenant: string, name: string, lock: Lock): Promise<string | undefined> {
+/** The ring that a lock would close around `name`, as the names from it to itself, or undefined. */
+export async function findRing(db: Db, tenant: string, name: string, lock: Lock): Promise<string[] | undefined> {
   const seen = new Set<string>();
-  const walk = async (path: string[], locked: Lock): Promise<string | undefined> => {
+  const walk = async (path: string[], locked: Lock): Promise<string[] | undefined> => {
     for (const [dependency, { version }] of Object.entries(locked)) {
-      if (dependency === name) return [...path, name].join(' → ');
+      if (dependency === name) return [...path, name];
       if (seen.has(`${dependency}@${version}`)) continue;
       seen.add(`${dependency}@${version}`);
       const ring = await walk([...path, dependency], await lockOf(db, tenant, dependency, version));

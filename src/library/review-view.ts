@@ -1,6 +1,7 @@
 import { getReview, type Review } from '../approval/reviews.ts';
 import { getBlob } from '../store/blobs.ts';
 import type { Db } from '../store/tables.ts';
+import { sealedManifest } from './seal.ts';
 import { dependentsOf, getVersion, listVersions, type Version } from './table.ts';
 
 /** What differs in one part of a version, as whole texts; equal parts are left out. */
@@ -47,8 +48,8 @@ export async function viewReview(db: Db, tenant: string, id: string): Promise<Re
 }
 
 // Every field of the sealed manifest is shown: longer texts as they are, not by their hash.
-async function partsOf(db: Db, tenant: string, { manifest }: Version): Promise<Record<string, string>> {
-  const { source, compiled, examples, ...fields } = manifest;
+async function partsOf(db: Db, tenant: string, version: Version): Promise<Record<string, string>> {
+  const { source, compiled, examples, ...fields } = sealedManifest(version);
   const code = await getBlob(db, tenant, source);
   return {
     code,

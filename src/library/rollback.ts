@@ -1,4 +1,4 @@
-import { openReview } from '../approval/reviews.ts';
+import { findOpenReview, openReview } from '../approval/reviews.ts';
 import { isReviewer, type Principal } from '../contracts.ts';
 import type { Database } from '../store/database.ts';
 import { checkRollback, rollBack } from './decide.ts';
@@ -18,7 +18,7 @@ export interface RollbackAnswer {
 }
 
 /**
- * Rolls back when a person asks, and opens a review for one when anybody else does.
+ * Rolls back when a person asks, and opens a review for one when anybody else does, once for each version.
  * @throws WeaverError `not_found`, `not_approved`, `conflict`.
  */
 export async function requestRollback(database: Database, request: RollbackRequest): Promise<RollbackAnswer> {
@@ -31,7 +31,8 @@ export async function requestRollback(database: Database, request: RollbackReque
     const { seal } = await checkRollback(trx, principal.tenant, name, version);
     const why = 'only a person may roll back';
     const subject = { kind: 'rollback', name, version, seal };
-    const id = await openReview(trx, principal, subject, { why, reason }, Date.now());
+    const open = await findOpenReview(trx, principal.tenant, subject);
+    const id = open?.id ?? (await openReview(trx, principal, subject, { why, reason }, Date.now()));
     return { name, version, state: 'requested' as const, review: { id, why } };
   });
 }

@@ -1,5 +1,5 @@
 import { type ApprovalPolicy, reasonToReview } from '../approval/policy.ts';
-import { openReview, voidReviews } from '../approval/reviews.ts';
+import { findOpenReview, findRejection, openReview, voidReviews } from '../approval/reviews.ts';
 import { nameKey } from '../catalog/definition.ts';
 import type { Finding, Principal, Risk } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
@@ -17,9 +17,9 @@ import {
 } from './check.ts';
 import { activate } from './decide.ts';
 import { findRing } from './dependencies.ts';
-import type { ExampleResult } from './kind.ts';
+import type { ExampleResult, Manifest } from './kind.ts';
 import { sealOf } from './seal.ts';
-import { insertEntry, insertVersion, listVersions, setState, type Version } from './table.ts';
+import { insertEntry, insertVersion, listVersions, type SealedVersion, setState, type Version } from './table.ts';
 
 export interface SaveRequest extends DraftRequest {
   /** The version that the author wants; the least allowed one when absent. */
@@ -67,25 +67,15 @@ async function keep(
 ): Promise<Saved> {
   const { name, principal } = request;
   const { tenant } = principal;
+  await refuseOutdated(trx, parts, request, manifest);
   const seal = sealOf(manifest);
-  // Looked at again: another process may have saved since the check.
-  await refuseTakenName(trx, parts.catalog, tenant, name, request.kind);
-  const ring = await findRing(trx, tenant, name, manifest.lock);
-  if (ring) throw checkFailed(name, [ringFinding(ring)]);
   const versions = await listVersions(trx, tenant, name);
   const same = versions.find((version) => version.seal === seal && ['active', 'pending'].includes(version.state));
   if (same) return unchanged(trx, tenant, same, checked);
   await refuseRejected(trx, tenant, name, seal);
   const [latest] = versions;
   const next = nextVersion(manifest, latest, request.version);
-  const now = Date.now();
-  for (const text of Object.values(texts)) await putBlob(trx, tenant, text);
-  if (!latest) {
-    const nameParts = { name, nameKey: nameKey(name), kind: request.kind };
-    await insertEntry(trx, tenant, { ...nameParts, createdAt: now, createdBy: principal.id });
-  }
-  await replacePending(trx, tenant, versions, next.version, now);
-  const version: Version = {
+  const version: SealedVersion = {
     name,
     version: next.version,
     ordinal: (latest?.ordinal ?? 0) + 1,
@@ -93,24 +83,40 @@ async function keep(
     seal,
     manifest,
     risk: checked.risk,
-    createdAt: now,
+    createdAt: Date.now(),
     createdBy: principal.id,
   };
-  await insertVersion(trx, tenant, version);
+  await replacePending(trx, tenant, versions, version);
+  await insert(trx, tenant, version, Object.values(texts));
   const review = await settle(trx, parts, principal, version, checked);
-  return {
-    name,
-    version: next.version,
-    state: review ? 'pending' : 'active',
-    changed: true,
-    bump: next.bump,
-    reasons: next.reasons,
-    seal,
-    risk: checked.risk,
-    ...(review && { review }),
-    findings: checked.findings,
-    examples: checked.examples,
-  };
+  return { ...answer(version, checked, review), changed: true, bump: next.bump, reasons: next.reasons };
+}
+
+// What held at the check may hold no more: the caller may be gone, and another process may have saved.
+async function refuseOutdated(
+  trx: Db,
+  { catalog }: SaveParts,
+  { name, kind, principal, signal }: SaveRequest,
+  { lock }: Manifest,
+): Promise<void> {
+  if (signal.aborted) throw new WeaverError('cancelled', `${name} was not saved: its caller cancelled.`);
+  await refuseTakenName(trx, catalog, principal.tenant, name, kind);
+  const ring = await findRing(trx, principal.tenant, name, lock);
+  if (ring) throw checkFailed(name, [ringFinding(ring)]);
+}
+
+async function insert(trx: Db, tenant: string, version: SealedVersion, texts: readonly string[]): Promise<void> {
+  const { name, manifest, ordinal, createdAt, createdBy } = version;
+  for (const text of texts) await putBlob(trx, tenant, text);
+  if (ordinal === 1) {
+    await insertEntry(trx, tenant, { name, nameKey: nameKey(name), kind: manifest.kind, createdAt, createdBy });
+  }
+  await insertVersion(trx, tenant, version);
+}
+
+function answer({ name, version, seal, risk }: Version, { findings, examples }: Checked, review: Saved['review']) {
+  const state = review ? ('pending' as const) : ('active' as const);
+  return { name, version, state, seal, risk, ...(review && { review }), findings, examples };
 }
 
 /** Activates the version, or opens a review where policy wants one. */
@@ -131,61 +137,31 @@ async function settle(
 }
 
 // One version of an entry waits at a time: a newer draft takes the place of the one before it.
-async function replacePending(
-  trx: Db,
-  tenant: string,
-  versions: readonly Version[],
-  by: string,
-  now: number,
-): Promise<void> {
-  const pending = versions.filter((version) => version.state === 'pending');
+async function replacePending(trx: Db, tenant: string, versions: readonly Version[], by: Version): Promise<void> {
+  const pending = versions.filter(({ state }) => state === 'pending');
   if (pending.length === 0) return;
   for (const { name, version } of pending) {
-    await setState(trx, tenant, name, version, 'rejected', `replaced by ${by} before it was reviewed`);
+    await setState(trx, tenant, name, version, 'rejected', `replaced by ${by.version} before it was reviewed`);
   }
-  await voidReviews(trx, tenant, 'version', pending[0]?.name ?? '', now);
+  await voidReviews(trx, tenant, 'version', by.name, by.createdAt);
 }
 
 async function unchanged(trx: Db, tenant: string, same: Version, checked: Checked): Promise<Saved> {
-  const open = await trx
-    .selectFrom('reviews')
-    .select(['id', 'evidence'])
-    .where('tenant', '=', tenant)
-    .where('subject_kind', '=', 'version')
-    .where('subject_name', '=', same.name)
-    .where('subject_version', '=', same.version)
-    .where('state', '=', 'open')
-    .executeTakeFirst();
-  return {
-    name: same.name,
-    version: same.version,
-    state: same.state === 'active' ? 'active' : 'pending',
-    changed: false,
-    seal: same.seal,
-    risk: same.risk,
-    ...(open && { review: { id: open.id, why: String(JSON.parse(open.evidence).why) } }),
-    findings: checked.findings,
-    examples: checked.examples,
-  };
+  const { name, version } = same;
+  const open = await findOpenReview(trx, tenant, { kind: 'version', name, version });
+  const review = open && { id: open.id, why: String(open.evidence.why) };
+  return { ...answer(same, checked, review), changed: false };
 }
 
 async function refuseRejected(trx: Db, tenant: string, name: string, seal: string): Promise<void> {
-  const row = await trx
-    .selectFrom('decisions as d')
-    .innerJoin('reviews as r', (join) => join.onRef('r.tenant', '=', 'd.tenant').onRef('r.id', '=', 'd.review_id'))
-    .select(['r.id', 'd.comment', 'd.principal'])
-    .where('r.tenant', '=', tenant)
-    .where('r.subject_kind', '=', 'version')
-    .where('r.subject_name', '=', name)
-    .where('d.seal', '=', seal)
-    .where('d.decision', '=', 'rejected')
-    .executeTakeFirst();
-  if (!row) return;
+  const rejection = await findRejection(trx, tenant, { kind: 'version', name, seal });
+  if (!rejection) return;
+  const { review, principal, comment } = rejection;
   throw new WeaverError(
     'conflict',
-    `Exactly this content of ${name} was rejected in review ${row.id} by ${row.principal}.`,
+    `Exactly this content of ${name} was rejected in review ${review} by ${principal}.`,
     {
-      hint: row.comment ? `The reason given: ${row.comment}` : 'Change it before you save it again.',
+      hint: comment === undefined ? 'Change it before you save it again.' : `The reason given: ${comment}`,
     },
   );
 }

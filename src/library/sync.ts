@@ -4,6 +4,7 @@ import type { Tool } from '../catalog/tool.ts';
 import { WeaverError } from '../errors.ts';
 import type { Database } from '../store/database.ts';
 import type { EntryKinds } from './kind.ts';
+import { sealedManifest } from './seal.ts';
 import { entriesSince, listVersions, runnableStates, type Version } from './table.ts';
 
 const loadedVersionsKept = 500;
@@ -14,8 +15,10 @@ export function createLibrarySource(database: Database, catalog: () => Catalog, 
   const under = new Map<string, Promise<void>>();
   const loaded = new Map<string, Tool>();
 
-  const toTool = (tenant: string, version: Version): Tool | undefined =>
-    kinds[version.manifest.kind]?.toTool(tenant, version.version, version.manifest, version.seal, version.risk);
+  const toTool = (tenant: string, stored: Version): Tool | undefined => {
+    const manifest = sealedManifest(stored);
+    return kinds[manifest.kind]?.toTool(tenant, stored.version, manifest, stored.seal, stored.risk);
+  };
 
   const bringUpToDate = async (tenant: string): Promise<void> => {
     const since = reached.get(tenant) ?? 0;
@@ -23,7 +26,8 @@ export function createLibrarySource(database: Database, catalog: () => Catalog, 
     const generation = database.generation(tenant);
     const changes = await entriesSince(database.read, tenant, since);
     for (const { name, active } of changes) {
-      const tool = active && toTool(tenant, active);
+      // One whose seal is broken is not listed; who calls it by name is told.
+      const tool = active?.manifest && toTool(tenant, active);
       if (tool) catalog().put(tenant, tool);
       else catalog().remove(tenant, name);
     }

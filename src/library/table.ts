@@ -1,7 +1,9 @@
 import type { Lock, Risk } from '../contracts.ts';
+import { canonicalJson } from '../json.ts';
 import { raiseGeneration } from '../store/generation.ts';
 import type { Db, Tables } from '../store/tables.ts';
 import type { KindName, Manifest } from './kind.ts';
+import { readSealed } from './seal.ts';
 
 export type VersionState = 'pending' | 'active' | 'superseded' | 'rejected' | 'deprecated' | 'archived' | 'revoked';
 
@@ -17,12 +19,16 @@ export interface Version {
   ordinal: number;
   state: VersionState;
   seal: string;
-  manifest: Manifest;
+  /** Absent when what is stored is not what was sealed: nothing of it may be used. */
+  manifest?: Manifest;
   risk: Risk;
   createdAt: number;
   createdBy: string;
   reason?: string;
 }
+
+/** A version with its manifest at hand. */
+export type SealedVersion = Version & { manifest: Manifest };
 
 /** States in which a version may run. */
 export const runnableStates: readonly VersionState[] = ['active', 'superseded', 'deprecated'];
@@ -108,7 +114,7 @@ export async function insertEntry(
 }
 
 /** Adds a version, never to be changed but for its state, with its locked dependencies. */
-export async function insertVersion(trx: Db, tenant: string, version: Version): Promise<void> {
+export async function insertVersion(trx: Db, tenant: string, version: SealedVersion): Promise<void> {
   await trx
     .insertInto('versions')
     .values({
@@ -118,7 +124,7 @@ export async function insertVersion(trx: Db, tenant: string, version: Version): 
       ordinal: version.ordinal,
       state: version.state,
       seal: version.seal,
-      manifest: JSON.stringify(version.manifest),
+      manifest: canonicalJson(version.manifest),
       risk: version.risk,
       created_at: version.createdAt,
       created_by: version.createdBy,
@@ -128,7 +134,7 @@ export async function insertVersion(trx: Db, tenant: string, version: Version): 
   await insertDependencies(trx, tenant, version);
 }
 
-async function insertDependencies(trx: Db, tenant: string, { name, version, manifest }: Version): Promise<void> {
+async function insertDependencies(trx: Db, tenant: string, { name, version, manifest }: SealedVersion): Promise<void> {
   const ranges = new Map(manifest.capabilities.tools.map((tool) => [tool.name, tool.range]));
   const rows = Object.entries(manifest.lock).map(([dependency, locked]) => ({
     tenant,
@@ -201,15 +207,18 @@ const toEntry = (row: Tables['entries']): Entry => ({
   ...(row.active_version !== null && { activeVersion: row.active_version }),
 });
 
-const toVersion = (row: Tables['versions']): Version => ({
-  name: row.name,
-  version: row.version,
-  ordinal: row.ordinal,
-  state: row.state as VersionState,
-  seal: row.seal,
-  manifest: JSON.parse(row.manifest),
-  risk: row.risk as Risk,
-  createdAt: row.created_at,
-  createdBy: row.created_by,
-  ...(row.reason !== null && { reason: row.reason }),
-});
+function toVersion(row: Tables['versions']): Version {
+  const manifest = readSealed(row.manifest, row.seal);
+  return {
+    name: row.name,
+    version: row.version,
+    ordinal: row.ordinal,
+    state: row.state as VersionState,
+    seal: row.seal,
+    ...(manifest && { manifest }),
+    risk: row.risk as Risk,
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    ...(row.reason !== null && { reason: row.reason }),
+  };
+}

@@ -1,8 +1,12 @@
 import { WeaverError } from '../errors.ts';
 import { byteLength, isRecord } from '../json.ts';
+import { shortText } from '../text/clean.ts';
 
 /** The most that one page, or any result, pours into a model. */
 export const maxModelBytes = 40_000;
+// The longest path that get_run takes.
+const maxPathLength = 500;
+const maxPageBytes = maxModelBytes * 0.75;
 
 export interface Page {
   path: string;
@@ -21,68 +25,78 @@ export interface Page {
  * @throws WeaverError `not_found` when nothing stands there.
  */
 export function pageOf(root: unknown, path: string, offset: number, limit: number): Page {
-  const value = walk(root, path);
-  if (typeof value === 'string')
-    return pageOfParts(path, 'string', [...value], offset, limit, (parts) => parts.join(''));
-  if (Array.isArray(value)) return pageOfParts(path, 'array', value, offset, limit, (parts) => parts);
-  if (isRecord(value)) return pageOfParts(path, 'object', Object.entries(value), offset, limit, Object.fromEntries);
+  const found = path === '' ? { value: root } : find(root, path);
+  if (!found) {
+    throw new WeaverError('not_found', `Nothing stands at "${shortText(path, 100)}".`, {
+      hint: 'A path names keys and positions with dots between them, such as rows.3.name.',
+    });
+  }
+  const { value } = found;
+  if (typeof value === 'string') return pageOfText(path, value, offset, limit);
+  if (Array.isArray(value)) return pageOfList(path, value, offset, limit);
+  if (isRecord(value)) return pageOfObject(path, value, offset, limit);
   return { path, type: value === null ? 'null' : typeof value, value };
 }
 
-function pageOfParts<T>(
-  path: string,
-  type: string,
-  parts: T[],
-  offset: number,
-  limit: number,
-  join: (parts: T[]) => unknown,
-): Page {
-  const room = maxModelBytes * 0.75;
-  let end = offset;
-  for (let used = 0; end < parts.length && end < offset + limit; end++) {
-    used += byteLength(JSON.stringify(parts[end])) + 1;
-    if (used > room) break;
-  }
-  if (end === offset && offset < parts.length) return tooBigPart(path, type, parts, offset);
-  return {
-    path,
-    type,
-    total: parts.length,
-    offset,
-    ...(end < parts.length && { nextOffset: end }),
-    value: join(parts.slice(offset, end)),
-  };
+function pageOfText(path: string, text: string, offset: number, limit: number): Page {
+  // By code point: half a surrogate pair is no text.
+  const characters = [...text];
+  const end = pageEnd(characters, offset, limit, (character) => jsonBytes(character) - 2);
+  return { ...pageHead(path, 'string', characters, offset, end), value: characters.slice(offset, end).join('') };
 }
+
+function pageOfList(path: string, list: unknown[], offset: number, limit: number): Page {
+  const end = pageEnd(list, offset, limit, (element) => jsonBytes(element) + 1);
+  if (end === offset && end < list.length) return tooBigPart(path, 'array', list, offset, String(offset));
+  return { ...pageHead(path, 'array', list, offset, end), value: list.slice(offset, end) };
+}
+
+function pageOfObject(path: string, object: Record<string, unknown>, offset: number, limit: number): Page {
+  const entries = Object.entries(object);
+  const end = pageEnd(entries, offset, limit, (entry) => jsonBytes(entry));
+  const key = entries[offset]?.[0];
+  if (end === offset && key !== undefined) return tooBigPart(path, 'object', entries, offset, key);
+  return { ...pageHead(path, 'object', entries, offset, end), value: Object.fromEntries(entries.slice(offset, end)) };
+}
+
+const jsonBytes = (value: unknown): number => byteLength(JSON.stringify(value));
+
+function pageEnd<T>(parts: readonly T[], offset: number, limit: number, bytesOf: (part: T) => number): number {
+  const last = Math.min(parts.length, offset + limit);
+  let end = offset;
+  for (let bytes = 0; end < last; end++) {
+    bytes += bytesOf(parts[end] as T);
+    if (bytes > maxPageBytes) break;
+  }
+  return end;
+}
+
+const pageHead = (path: string, type: string, { length }: readonly unknown[], offset: number, end: number) => ({
+  path,
+  type,
+  total: length,
+  offset,
+  ...(end < length && { nextOffset: end }),
+});
 
 // One element alone is over the limit: say where it is instead of sending it.
-function tooBigPart<T>(path: string, type: string, parts: T[], offset: number): Page {
-  const part = parts[offset];
-  const key = type === 'object' ? String((part as [string, unknown])[0]) : String(offset);
+function tooBigPart(path: string, type: string, parts: readonly unknown[], offset: number, key: string): Page {
   const inner = path === '' ? key : `${path}.${key}`;
-  return {
-    path,
-    type,
-    total: parts.length,
-    offset,
-    ...(offset + 1 < parts.length && { nextOffset: offset + 1 }),
-    value: `too large for a page; ask for path ${JSON.stringify(inner)}`,
-  };
+  const isReachable = inner.length <= maxPathLength;
+  const advice = isReachable ? `ask for path ${JSON.stringify(inner)}` : 'its key is too long for a path, too';
+  return { ...pageHead(path, type, parts, offset, offset + 1), value: `too large for a page; ${advice}` };
 }
 
-function walk(root: unknown, path: string): unknown {
-  let value = root;
-  for (const step of path === '' ? [] : path.split('.')) {
-    const isThere = value !== null && typeof value === 'object' && Object.hasOwn(value, step);
-    if (!isThere) {
-      throw new WeaverError(
-        'not_found',
-        `Nothing stands at ${JSON.stringify(path)}: no ${JSON.stringify(step)} there.`,
-        {
-          hint: 'A path names keys and positions with dots between them, such as rows.3.name.',
-        },
-      );
-    }
-    value = (value as Record<string, unknown>)[step];
+// Keys may hold dots themselves, so every way to read the path is tried.
+function find(value: unknown, path: string): { value: unknown } | undefined {
+  if (value === null || typeof value !== 'object') return undefined;
+  const ends = [...path.matchAll(/\./g)].map((dot) => dot.index);
+  for (const end of [...ends, path.length]) {
+    const key = path.slice(0, end);
+    if (!Object.hasOwn(value, key)) continue;
+    const inner = (value as Record<string, unknown>)[key];
+    const found = end === path.length ? { value: inner } : find(inner, path.slice(end + 1));
+    if (found) return found;
   }
-  return value;
+  return undefined;
 }

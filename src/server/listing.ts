@@ -26,6 +26,8 @@ export interface ListPage {
 export interface Listing {
   /** @throws WeaverError `bad_input` for a cursor that this server did not make. */
   page(tenant: string, cursor: string | undefined): Promise<ListPage>;
+  /** The names of all pages, in their order. */
+  names(tenant: string): Promise<string[]>;
 }
 
 interface Definition {
@@ -79,6 +81,7 @@ export function createListing({ catalog, database, config, log }: ListingParts):
     return all.filter((definition) => shown.has(definition.name));
   };
   return {
+    names: async (tenant) => (await exposed(tenant)).map((definition) => definition.name),
     async page(tenant, cursor) {
       const all = await exposed(tenant);
       const start = cursor === undefined ? 0 : startAfter(all, readCursor(cursor));
@@ -98,6 +101,12 @@ function defineOrLeaveOut(tool: Tool, log: Log): Definition | 'unlistable' {
   return { name: tool.name, tool: definition, bytes: byteLength(JSON.stringify(definition)) };
 }
 
+/** What hosts read of a definition beyond the protocol: always loaded, always asked about. */
+const hostHints: Readonly<Record<string, Record<string, unknown>>> = {
+  search_tools: { 'anthropic/alwaysLoad': true },
+  decide_review: { 'anthropic/requiresUserInteraction': true },
+};
+
 function toDefinition({
   name,
   title,
@@ -115,6 +124,7 @@ function toDefinition({
     // Clients hold results against a listed output schema and throw: only tools that always answer with their value have one.
     ...(output && kind === 'skill' && { outputSchema: output as NonNullable<McpTool['outputSchema']> }),
     annotations: { title, ...annotations },
+    ...(kind === 'builtin' && hostHints[name] && { _meta: hostHints[name] }),
   };
 }
 

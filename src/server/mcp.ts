@@ -1,126 +1,91 @@
-import {
-  type CallToolResult,
-  McpServer,
-  ProtocolError,
-  ProtocolErrorCode,
-  type ServerContext,
-} from '@modelcontextprotocol/server';
+import { McpServer, ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server';
+import { signingKey } from '../access/keys.ts';
 import type { Call } from '../catalog/call.ts';
-import { splitName, type ToolSource } from '../catalog/catalog.ts';
-import type { CallRequest, Principal, Progress } from '../contracts.ts';
-import { toWeaverError, WeaverError } from '../errors.ts';
+import type { Catalog, ToolSource } from '../catalog/catalog.ts';
+import type { Config } from '../config.ts';
+import type { Principal } from '../contracts.ts';
+import { toWeaverError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { version } from '../package.ts';
-import { keepResult } from '../runs/kept.ts';
 import type { Database } from '../store/database.ts';
+import { createAsker } from './ask.ts';
+import { callTool } from './call.ts';
 import { instructions } from './instructions.ts';
 import type { Listing } from './listing.ts';
-import { isTooLarge, mcpAnswer, toErrorResult, toResult } from './result.ts';
+import { getPrompt, listPrompts } from './prompts.ts';
+import { listResources, readResource, resourceTemplates } from './resources.ts';
 
 const listTtlMs = 5_000;
-const previewChars = 1_000;
+const cacheHint = { ttlMs: listTtlMs, cacheScope: 'private' as const };
 
 export interface McpParts {
   call: Call;
+  catalog: Catalog;
+  config: Pick<Config, 'elicitationApproves'>;
   listing: Listing;
   source: ToolSource;
   database: Database;
   log: Log;
+  /** After how many milliseconds a call goes on in the background; 45,000 where absent. */
+  backgroundAfterMs?: number;
+  /** Adds to a server what only conformance tests want. */
+  extend?(mcp: McpServer): void;
 }
 
-/** An MCP server for one connection and principal: a view of two handlers over the catalog, in both eras. */
+/** An MCP server for one connection and principal: a view over the catalog, in both eras. */
 export function createMcpServer(parts: McpParts, principal: Principal): McpServer {
+  const asker = createAsker({
+    key: () => signingKey(parts.database, principal.tenant, 'request-state'),
+    principal,
+    elicitationCounts: parts.config.elicitationApproves,
+    server: () => mcp,
+  });
   const mcp = new McpServer(
     { name: 'toolweaver', title: 'ToolWeaver', version },
     {
-      capabilities: { tools: { listChanged: true } },
+      capabilities: { tools: { listChanged: true }, resources: {}, prompts: {} },
       instructions,
-      cacheHints: { 'tools/list': { ttlMs: listTtlMs, cacheScope: 'private' } },
+      cacheHints: { 'tools/list': cacheHint, 'resources/list': cacheHint },
+      requestState: { verify: asker.verify },
     },
   );
-  mcp.server.setRequestHandler('tools/list', (request) => listTools(parts, principal, request.params?.cursor));
-  mcp.server.setRequestHandler('tools/call', (request, ctx) => callTool(parts, principal, request.params, ctx));
+  const { server } = mcp;
+  const { log } = parts;
+  server.setRequestHandler('tools/list', ({ params }) =>
+    answer(log, () => listTools(parts, principal, params?.cursor)),
+  );
+  server.setRequestHandler('tools/call', ({ params }, ctx) => callTool(parts, { principal, asker }, params, ctx));
+  server.setRequestHandler('resources/list', ({ params }) =>
+    answer(log, () => listResources(parts, principal, params?.cursor)),
+  );
+  server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates }));
+  server.setRequestHandler('resources/read', ({ params }, { mcpReq }) =>
+    answer(log, () => readResource(parts, principal, params.uri, mcpReq.signal)),
+  );
+  server.setRequestHandler('prompts/list', () => ({ prompts: listPrompts() }));
+  server.setRequestHandler('prompts/get', ({ params }) =>
+    answer(log, async () => getPrompt(params.name, params.arguments ?? {})),
+  );
+  parts.extend?.(mcp);
   return mcp;
 }
 
-async function listTools({ source, listing, log }: McpParts, { tenant }: Principal, cursor: string | undefined) {
+async function listTools({ source, listing }: McpParts, { tenant }: Principal, cursor: string | undefined) {
+  await source.freshen(tenant);
+  const { tools, nextCursor } = await listing.page(tenant, cursor);
+  return { tools, ...(nextCursor !== undefined && { nextCursor }) };
+}
+
+/** Turns an error into a protocol error: these methods have no results that are errors. */
+async function answer<T>(log: Log, work: () => Promise<T>): Promise<T> {
   try {
-    await source.freshen(tenant);
-    const { tools, nextCursor } = await listing.page(tenant, cursor);
-    return { tools, ...(nextCursor !== undefined && { nextCursor }) };
+    return await work();
   } catch (thrown) {
+    if (thrown instanceof ProtocolError) throw thrown;
     const error = toWeaverError(thrown);
-    if (error.code === 'internal') log.error({ error: error.cause }, 'tools/list failed');
-    const code = error.code === 'bad_input' ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
+    if (error.code === 'internal') log.error({ error: error.cause }, 'a request failed unforeseen');
+    const isTheirs = error.code === 'bad_input' || error.code === 'not_found';
+    const code = isTheirs ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
     throw new ProtocolError(code, `${error.message} ${error.hint ?? ''}`.trim(), error.toJSON());
   }
-}
-
-async function callTool(
-  parts: McpParts,
-  principal: Principal,
-  params: { name: string; arguments?: Record<string, unknown> | undefined },
-  ctx: ServerContext,
-): Promise<CallToolResult> {
-  const request: CallRequest = {
-    tool: params.name,
-    input: params.arguments ?? {},
-    principal,
-    via: 'mcp',
-    signal: ctx.mcpReq.signal,
-    ...progressTo(ctx),
-  };
-  const outcome = await parts.call(request);
-  if (outcome.status === 'failed') return failed(params.name, outcome.error);
-  if (outcome.status !== 'done' || !isTooLarge(outcome.value)) return toResult(outcome);
-  try {
-    return toErrorResult(await tooLarge(parts.database, request, outcome.value));
-  } catch (thrown) {
-    return toErrorResult(toWeaverError(thrown));
-  }
-}
-
-// A name that the client itself got wrong is a protocol error (MCP 2025-11-25, tools, error handling); one that stood
-// inside an input is something the model can mend.
-function failed(tool: string, error: WeaverError): CallToolResult {
-  if (mcpAnswer[error.code] === 'protocol' && error.details?.tool === tool.slice(0, 100)) {
-    throw new ProtocolError(
-      ProtocolErrorCode.InvalidParams,
-      `Unknown tool: ${error.message} ${error.hint ?? ''}`.trim(),
-    );
-  }
-  return toErrorResult(error);
-}
-
-async function tooLarge(database: Database, request: CallRequest, value: unknown): Promise<WeaverError> {
-  const forwarded = request.tool === 'call_tool' || request.tool === 'call_read_tool';
-  const named = forwarded ? String((request.input as { name?: unknown }).name) : request.tool;
-  const { name } = splitName(named);
-  const runId = await keepResult(database, { principal: request.principal, tool: name, value }, Date.now());
-  const text = JSON.stringify(value);
-  return new WeaverError('too_large', `${name} is done; its result of ${text.length} characters is kept for an hour.`, {
-    hint: `Read it in parts: get_run { "run_id": "${runId}", "path": "", "offset": 0, "limit": 100 }. Do not call ${name} again for it.`,
-    details: { run_id: runId, preview: text.slice(0, previewChars) },
-  });
-}
-
-// Only to clients that gave a token, and only upwards (MCP, progress).
-function progressTo(ctx: ServerContext): Pick<CallRequest, 'progress'> {
-  const progressToken = ctx.mcpReq._meta?.progressToken;
-  if (progressToken === undefined) return {};
-  let last = -1;
-  return {
-    progress: ({ done, total, message }: Progress) => {
-      if (done <= last || ctx.mcpReq.signal.aborted) return;
-      last = done;
-      const params = {
-        progressToken,
-        progress: done,
-        ...(total !== undefined && { total }),
-        ...(message && { message }),
-      };
-      // A client that is gone needs no progress; the call itself notices by its signal.
-      ctx.mcpReq.notify({ method: 'notifications/progress', params }).catch(() => {});
-    },
-  };
 }

@@ -1,18 +1,18 @@
+import { pipeline } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { McpServer } from '@modelcontextprotocol/server';
-import { serveStdio as serve } from '@modelcontextprotocol/server/stdio';
-import type { Catalog } from '../catalog/catalog.ts';
+import { StdioServerTransport, serveStdio as serve } from '@modelcontextprotocol/server/stdio';
 import type { Principal } from '../contracts.ts';
+import { wholeLines } from './lines.ts';
 import { createMcpServer, type McpParts } from './mcp.ts';
 
 const coalesceMs = 100;
 const lookMs = 2_000;
+const closeMs = 50;
+const maxMessageBytes = 10_000_000;
 
 /** Serves MCP on stdin and stdout until the client closes its end or `signal` fires. */
-export async function serveStdio(
-  parts: McpParts & { catalog: Catalog },
-  principal: Principal,
-  signal: AbortSignal,
-): Promise<void> {
+export async function serveStdio(parts: McpParts, principal: Principal, signal: AbortSignal): Promise<void> {
   const { catalog, source, log } = parts;
   const live = new Set<McpServer>();
   let pending: NodeJS.Timeout | undefined;
@@ -28,6 +28,12 @@ export async function serveStdio(
   const look = setInterval(() => {
     source.freshen(principal.tenant).catch((error: unknown) => log.warn({ error }, 'the library could not be read'));
   }, lookMs).unref();
+  const lines = wholeLines(maxMessageBytes, () =>
+    log.warn({ maxMessageBytes }, 'a message on stdin is too long; it is not read'),
+  );
+  // A broken stdin ends `lines`, and with it the transport.
+  pipeline(process.stdin, lines, () => {});
+  const transport = new StdioServerTransport(lines, process.stdout, { maxBufferSize: maxMessageBytes + 1 });
   const handle = serve(
     () => {
       const server = createMcpServer(parts, principal);
@@ -35,20 +41,27 @@ export async function serveStdio(
       server.server.onclose = () => void live.delete(server);
       return server;
     },
-    { onerror: (error) => log.warn({ error }, 'stdio') },
+    { transport, onerror: (error) => log.warn({ error }, 'stdio') },
   );
-  await ended(signal);
+  await ended(transport, signal);
   clearInterval(look);
   clearTimeout(pending);
   stopListening();
-  await handle.close();
+  // A client that reads nothing any more must not hold us.
+  await Promise.race([handle.close(), sleep(closeMs, undefined, { ref: false })]);
+  // And with it stdin, which would keep the process alive.
+  lines.destroy();
 }
 
-/** Resolves when stdin ends, stdout breaks or the signal fires. */
-function ended(signal: AbortSignal): Promise<void> {
+/** Resolves when the connection is closed (stdin ended, stdout broke) or the signal has fired. */
+function ended(transport: StdioServerTransport, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    process.stdin.once('end', resolve).once('close', resolve);
-    process.stdout.once('error', () => resolve());
+    const serversOwn = transport.onclose;
+    transport.onclose = () => {
+      serversOwn?.();
+      resolve();
+    };
     signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted) resolve();
   });
 }

@@ -7,7 +7,7 @@ import { parseProgram, tooDeep } from '../code/parse.ts';
 import { readProgram } from '../code/program.ts';
 import { compileProgram } from '../code/strip.ts';
 import type { Finding } from '../contracts.ts';
-import { canonicalJson, isWithinDepth, sha256 } from '../json.ts';
+import { byteLength, canonicalJson, isWithinDepth, sha256 } from '../json.ts';
 import type { Inspected, ToolUse } from '../library/kind.ts';
 import { defaultLimits } from '../sandbox/sandbox.ts';
 import { findPoison } from '../text/poison.ts';
@@ -25,28 +25,27 @@ export async function inspectSkill(input: unknown): Promise<Inspected> {
   const isSound = compiled !== undefined && findings.every((finding) => finding.severity !== 'error');
   if (!isSound) return { findings, uses, examples: draft.examples };
   const examples = canonicalJson(draft.examples);
+  const texts = { source: draft.code, compiled, examples };
+  return { findings, uses, texts, examples: draft.examples, manifest: toManifest(draft, texts) };
+}
+
+function toManifest(draft: SkillDraft, texts: NonNullable<Inspected['texts']>): NonNullable<Inspected['manifest']> {
   return {
-    findings,
-    uses,
-    texts: { source: draft.code, compiled, examples },
-    examples: draft.examples,
-    manifest: {
-      kind: 'skill',
-      name: draft.name,
-      title: titleOf(draft.name),
-      description: draft.description,
-      useWhen: draft.use_when,
-      exampleRequests: draft.example_requests,
-      tags: draft.tags,
-      input: draft.input_schema,
-      ...(draft.output_schema && { output: draft.output_schema }),
-      language: draft.language,
-      engine: 'quickjs',
-      limits: { ...defaultLimits },
-      source: sha256(draft.code),
-      compiled: sha256(compiled),
-      examples: sha256(examples),
-    },
+    kind: 'skill',
+    name: draft.name,
+    title: titleOf(draft.name),
+    description: draft.description,
+    useWhen: draft.use_when,
+    exampleRequests: draft.example_requests,
+    tags: draft.tags,
+    input: draft.input_schema,
+    ...(draft.output_schema && { output: draft.output_schema }),
+    language: draft.language,
+    engine: 'quickjs',
+    limits: { ...defaultLimits },
+    source: sha256(texts.source),
+    compiled: sha256(texts.compiled),
+    examples: sha256(texts.examples),
   };
 }
 
@@ -57,6 +56,7 @@ export function titleOf(name: string): string {
 }
 
 function checkWords(draft: SkillDraft): Finding[] {
+  const { confirm_distinct: reason } = draft;
   const lists = { use_when: draft.use_when, example_requests: draft.example_requests, tags: draft.tags };
   return [
     ...checkName(draft.name),
@@ -64,6 +64,7 @@ function checkWords(draft: SkillDraft): Finding[] {
     ...Object.entries(lists).flatMap(([field, texts]) =>
       texts.flatMap((text, i) => findPoison(`${field}[${i}]`, text)),
     ),
+    ...(reason === undefined ? [] : findPoison('confirm_distinct', reason)),
   ];
 }
 
@@ -76,27 +77,28 @@ function checkSchemas(draft: SkillDraft): Finding[] {
 
 function checkExamples({ examples }: SkillDraft): Finding[] {
   if (!isWithinDepth(examples, maxExampleDepth)) {
-    return [problem('examples', `examples nest deeper than ${maxExampleDepth}`, 'Use flatter data.')];
+    return [problem(`examples nest deeper than ${maxExampleDepth}`, 'Use flatter data.')];
   }
-  if (JSON.stringify(examples).length > maxExamplesBytes) {
-    return [
-      problem(
-        'examples',
-        `examples are over ${maxExamplesBytes} bytes`,
-        'Use smaller data; one small example says enough.',
-      ),
-    ];
+  if (byteLength(JSON.stringify(examples)) > maxExamplesBytes) {
+    return [problem(`examples are over ${maxExamplesBytes} bytes`, 'Use smaller data; one small example says enough.')];
   }
+  if (!isJson(examples)) return [problem('examples hold a number that JSON cannot hold', 'Use a smaller number.')];
   return [];
 }
 
-const problem = (where: string, message: string, remedy: string): Finding => ({
+const problem = (message: string, remedy: string): Finding => ({
   rule: 'examples',
   severity: 'error',
-  where,
+  where: 'examples',
   message,
   remedy,
 });
+
+// JSON text can hold 1e999, which is read as a number that no JSON text can hold.
+const isJson = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null
+    ? Object.values(value).every(isJson)
+    : typeof value !== 'number' || Number.isFinite(value);
 
 interface InspectedCode {
   uses: ToolUse[];

@@ -50,8 +50,13 @@ export const skillDraft = z.strictObject({
     .default([])
     .describe("3 to 5 requests, in a user's words, that it answers."),
   tags: z.array(z.string().min(1).max(40)).max(10).default([]).describe('Words to filter by.'),
-  version: z.string().max(50).optional().describe('Default: major if a schema changed, else patch.'),
-  confirm_distinct: z.string().max(500).optional().describe('Why it is kept beside a similar skill.'),
+  version: z
+    .string()
+    .max(50)
+    .regex(/^\d+\.\d+\.\d+$/)
+    .optional()
+    .describe('Such as 1.2.0. Default: major if a schema changed, else patch.'),
+  confirm_distinct: z.string().min(1).max(500).optional().describe('Why it is kept beside a similar skill.'),
 });
 
 export type SkillDraft = z.infer<typeof skillDraft>;

@@ -1,19 +1,22 @@
 import type { Call } from '../catalog/call.ts';
-import type { Catalog } from '../catalog/catalog.ts';
+import { type Catalog, splitName } from '../catalog/catalog.ts';
 import { compileValidator } from '../catalog/validator.ts';
-import type { CallRequest, Finding, Principal } from '../contracts.ts';
-import { toWeaverError, WeaverError } from '../errors.ts';
+import type { CallRequest, Finding, Lock, Principal, Risk } from '../contracts.ts';
+import { WeaverError } from '../errors.ts';
 import { isSameJson } from '../json.ts';
 import type { Example, ExampleResult, Manifest, Proof } from '../library/kind.ts';
+import { getVersion } from '../library/table.ts';
 import type { Program, Sandbox } from '../sandbox/sandbox.ts';
+import type { Database } from '../store/database.ts';
 import { answerOf } from './host.ts';
 
 // Examples are to give the same answer on every machine and day.
 const exampleNow = Date.UTC(2026, 0, 1);
 const exampleSeed = 1;
-const shownBytes = 2_000;
+const shownCharacters = 2_000;
 
 export interface ExampleParts {
+  database: Database;
   sandbox: () => Sandbox;
   catalog: () => Catalog;
   call: Call;
@@ -35,15 +38,21 @@ export async function proveExamples(parts: ExampleParts, bench: Bench, examples:
     const trouble = await tryExample(parts, bench, example);
     const durationMs = Math.round((performance.now() - startedAt) * 100) / 100;
     results.push({ passed: trouble === undefined, durationMs, ...(trouble && { got: trouble.got }) });
-    if (trouble) findings.push({ ...trouble.finding, where: `examples[${index}]` });
+    if (trouble) findings.push(findingAt(`examples[${index}]`, trouble.finding));
   }
   return { results, findings };
 }
 
 interface Trouble {
   got: unknown;
-  finding: Finding;
+  finding: Omit<Finding, 'where'>;
 }
+
+const findingAt = (where: string, { message, ...finding }: Trouble['finding']): Finding => ({
+  ...finding,
+  where,
+  message: `${where}: ${message}`,
+});
 
 async function tryExample(parts: ExampleParts, bench: Bench, example: Example): Promise<Trouble | undefined> {
   const { manifest, program, signal } = bench;
@@ -60,23 +69,26 @@ async function tryExample(parts: ExampleParts, bench: Bench, example: Example): 
     callTool: (name, input, inner) => callOrStub(parts, bench, example, { name, input, signal: inner }),
     signal,
   });
-  if (!result.ok) {
-    const { code, message, hint } = result.error;
-    return trouble('example_failed', `[${code}] ${message}`, hint ?? 'Mend the code or the example.', {
-      error: result.error.toJSON(),
-    });
-  }
-  const badOutput = manifest.output ? (await compileValidator(manifest.output, 'output'))(result.value) : [];
+  if (result.ok) return judge(manifest, example, result.value);
+  const { code, message, hint } = result.error;
+  const remedy = hint ?? 'Mend the code or the example.';
+  return trouble('example_failed', `[${code}] ${message}`, remedy, { error: result.error.toJSON() });
+}
+
+async function judge(manifest: Manifest, { output }: Example, value: unknown): Promise<Trouble | undefined> {
+  const text = shown(value);
+  const got = text.endsWith('…') ? text : value;
+  const badOutput = manifest.output ? (await compileValidator(manifest.output, 'output'))(value) : [];
   if (badOutput.length > 0)
-    return trouble('example_output', badOutput.join('; '), 'Make the code fit the output schema.', result.value);
-  if (isSameJson(result.value, example.output)) return undefined;
-  const message = `expected ${shown(example.output)}, got ${shown(result.value)}`;
-  return trouble('example_differs', message, 'Mend the code, or the expectation if it was wrong.', result.value);
+    return trouble('example_output', badOutput.join('; '), 'Make the code fit the output schema.', got);
+  if (isSameJson(value, output)) return undefined;
+  const remedy = 'Mend the code, or the expectation if it was wrong.';
+  return trouble('example_differs', `expected ${shown(output)}, got ${text}`, remedy, got);
 }
 
 const trouble = (rule: string, message: string, remedy: string, got: unknown): Trouble => ({
   got,
-  finding: { rule, severity: 'error', where: '', message, remedy },
+  finding: { rule, severity: 'error', message, remedy },
 });
 
 interface NestedCall {
@@ -85,21 +97,35 @@ interface NestedCall {
   signal: AbortSignal;
 }
 
-// Code nobody has approved reaches only tools without risk; the example itself answers for every other one.
+// Code nobody has approved reaches only tools without risk; the example itself answers for every other one. What was not
+// granted goes on the road too, which refuses it as it will when the skill runs.
 async function callOrStub(
-  { catalog, call }: ExampleParts,
+  parts: ExampleParts,
   { manifest, principal }: Bench,
-  example: Example,
+  { stubs }: Example,
   nested: NestedCall,
 ): Promise<unknown> {
-  const name = nested.name.split('@')[0] ?? nested.name;
-  const tool = catalog().get(principal.tenant, name);
-  const isHarmless = tool?.risk === 'none' && name in manifest.lock;
-  if (isHarmless) return answerOf(name, await call(nestedRequest(manifest, principal, nested)));
-  if (example.stubs && Object.hasOwn(example.stubs, name)) return example.stubs[name];
-  throw new WeaverError('not_allowed', `${name} has risk or is not declared, and the example has no stub for it.`, {
+  const { name } = splitName(nested.name);
+  const isGranted = manifest.capabilities.tools.some((tool) => tool.name === name);
+  if (!isGranted || (await riskOf(parts, principal.tenant, manifest.lock, name)) === 'none') {
+    return answerOf(name, await parts.call(nestedRequest(manifest, principal, nested)));
+  }
+  if (stubs && Object.hasOwn(stubs, name)) return stubs[name];
+  throw new WeaverError('not_allowed', `${name} has risk, and the example has no stub for it.`, {
     hint: `Add stubs: { "${name}": <what it answers> } to the example.`,
   });
+}
+
+// What counts is the version that is locked; the active one may be more harmless.
+async function riskOf(
+  { catalog, database }: ExampleParts,
+  tenant: string,
+  lock: Lock,
+  name: string,
+): Promise<Risk | undefined> {
+  const locked = Object.hasOwn(lock, name) ? lock[name] : undefined;
+  if (!locked) return catalog().get(tenant, name)?.risk;
+  return (await getVersion(database.read, tenant, name, locked.version))?.risk;
 }
 
 const nestedRequest = (manifest: Manifest, principal: Principal, { name, input, signal }: NestedCall): CallRequest => ({
@@ -112,10 +138,6 @@ const nestedRequest = (manifest: Manifest, principal: Principal, { name, input, 
 });
 
 function shown(value: unknown): string {
-  try {
-    const text = JSON.stringify(value);
-    return text.length > shownBytes ? `${text.slice(0, shownBytes)}…` : text;
-  } catch (error) {
-    return `(${toWeaverError(error).message})`;
-  }
+  const text = JSON.stringify(value);
+  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
 }

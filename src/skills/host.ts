@@ -1,6 +1,7 @@
 import { authorLine } from '../code/strip.ts';
 import type { Outcome } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
+import type { Manifest } from '../library/kind.ts';
 import type { Program } from '../sandbox/sandbox.ts';
 
 /** What sandboxed code gets from a nested call: its value, or a thrown error. */
@@ -17,8 +18,9 @@ export function answerOf(tool: string, outcome: Outcome): unknown {
 }
 
 /** Compiled text as the sandbox runs it; errors name the author's lines. */
-export const toProgram = (hash: string, text: string): Program => ({
-  hash,
+export const toProgram = ({ compiled, language }: Manifest, text: string): Program => ({
+  hash: compiled,
   text,
-  lineOf: (line) => authorLine(text, line),
+  // JavaScript runs as its author wrote it, and may hold a comment that looks like our table of lines.
+  ...(language === 'typescript' && { lineOf: (line) => authorLine(text, line) }),
 });

@@ -9,7 +9,7 @@ export function createSkillKind(parts: SkillParts & ExampleParts): EntryKind {
   return {
     inspect: inspectSkill,
     prove(manifest, { compiled, examples }, principal, signal) {
-      const program = toProgram(manifest.compiled, compiled);
+      const program = toProgram(manifest, compiled);
       return proveExamples(parts, { manifest, program, principal, signal }, examples);
     },
     toTool: (tenant, version, manifest, seal, risk) =>

@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import { annotationsOf, type Tool, type ToolContext } from '../catalog/tool.ts';
 import type { Outcome, Risk } from '../contracts.ts';
 import type { Manifest } from '../library/kind.ts';
-import { checkSeal } from '../library/seal.ts';
 import type { Log } from '../log.ts';
 import type { Program, Sandbox } from '../sandbox/sandbox.ts';
 import { getBlob } from '../store/blobs.ts';
@@ -26,10 +25,10 @@ interface Sealed {
 
 /** The callable tool of a skill's version. Its code is loaded at the first call and checked against its seal. */
 export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
-  const { manifest, version, seal, risk } = sealed;
+  const { tenant, manifest, version, seal, risk } = sealed;
   let program: Promise<Program> | undefined;
   const load = (): Promise<Program> => {
-    program ??= loadProgram(parts.database, sealed).catch((error: unknown) => {
+    program ??= loadProgram(parts.database, tenant, manifest).catch((error: unknown) => {
       // Not kept: after the database is restored the next call must look again.
       program = undefined;
       throw error;
@@ -55,9 +54,12 @@ export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
   };
 }
 
-async function loadProgram(database: Database, { tenant, version, manifest, seal }: Sealed): Promise<Program> {
-  checkSeal(manifest, version, seal);
-  return toProgram(manifest.compiled, await getBlob(database.read, tenant, manifest.compiled));
+// The manifest was held against the seal when it was read. All texts that it names are held against it, also those that
+// only people read: a version runs as it was reviewed, or not at all.
+async function loadProgram({ read }: Database, tenant: string, manifest: Manifest): Promise<Program> {
+  const { compiled, source, examples } = manifest;
+  for (const hash of [source, examples]) await getBlob(read, tenant, hash);
+  return toProgram(manifest, await getBlob(read, tenant, compiled));
 }
 
 async function runSkill(

@@ -5,7 +5,7 @@ import { Kysely } from 'kysely';
 import { WeaverError } from '../errors.ts';
 import { loadOptional } from '../optional.ts';
 import { isMigrated, migrate } from './migrate.ts';
-import { busyTimeoutMs, retryBusy, sqliteDialect } from './sqlite.ts';
+import { busyTimeoutMs, explainSqlite, retryBusy, sqliteDialect } from './sqlite.ts';
 import type { Db, Tables } from './tables.ts';
 
 /** The truth: all that must survive. */
@@ -26,7 +26,7 @@ export interface Database {
 
 /**
  * Opens a SQLite database, or `:memory:`, and brings its tables up to date.
- * @throws WeaverError `database_newer`, `database_damaged`, `database_unavailable`, `busy`.
+ * @throws WeaverError `database_newer`, `database_damaged`, `database_unavailable` (another program's too), `busy`.
  */
 export async function openDatabase(file: string): Promise<Database> {
   const { default: SqliteDatabase } = await loadOptional(
@@ -35,33 +35,52 @@ export async function openDatabase(file: string): Promise<Database> {
     () => import('better-sqlite3'),
   );
   if (file !== ':memory:') makeFolder(file);
-  const connect = () => retryBusy(file, () => prepare(new SqliteDatabase(file, { timeout: busyTimeoutMs })));
-  const writing = await connect();
-  const writer = new Kysely<Tables>({ dialect: sqliteDialect(writing, file) });
-  const write: Database['write'] = (work) => writer.transaction().execute(work);
-  try {
-    if (!(await isMigrated(writer))) await write((trx) => migrate(trx, Date.now()));
-  } catch (error) {
-    await writer.destroy();
-    throw error;
-  }
-  const reading = file === ':memory:' ? writing : await connect();
-  const read = reading === writing ? writer : new Kysely<Tables>({ dialect: sqliteDialect(reading, file) });
-  const ask = reading.prepare<[string], number>('select value from generation where tenant = ?').pluck();
-  return {
-    file,
-    read,
-    write,
-    generation: (tenant) => Number(ask.get(tenant) ?? 0),
-    close: async () => {
-      if (read !== writer) await read.destroy();
-      await writer.destroy();
-    },
+  const opened: Sqlite[] = [];
+  const connect = async (): Promise<Sqlite> => {
+    const connection = await retryBusy(file, () => prepare(new SqliteDatabase(file, { timeout: busyTimeoutMs })));
+    opened.push(connection);
+    return connection;
   };
+  const close = (): void => {
+    for (const connection of opened) connection.close();
+  };
+  try {
+    const writing = await connect();
+    const writer = new Kysely<Tables>({ dialect: sqliteDialect(writing, file) });
+    const write: Database['write'] = (work) => writer.transaction().execute(work);
+    if (!(await isMigrated(writer))) await write((trx) => migrate(trx, Date.now()));
+    const reading = file === ':memory:' ? writing : await connect();
+    const read = reading === writing ? writer : new Kysely<Tables>({ dialect: sqliteDialect(reading, file) });
+    const ask = reading.prepare<[string], number>('select value from generation where tenant = ?').pluck();
+    return {
+      file,
+      read,
+      write,
+      generation: (tenant) => explained(file, () => Number(ask.get(tenant) ?? 0)),
+      close: async () => {
+        if (read !== writer) await read.destroy();
+        await writer.destroy();
+        close();
+      },
+    };
+  } catch (error) {
+    close();
+    throw explainSqlite(error, file);
+  }
+}
+
+function explained<T>(file: string, ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    throw explainSqlite(error, file);
+  }
 }
 
 function prepare(sqlite: Sqlite): Sqlite {
   try {
+    // First, since WAL mode already is a change to the file.
+    refuseForeign(sqlite);
     sqlite.pragma('journal_mode = WAL');
     // FULL: an answered save or decision survives a power cut.
     sqlite.pragma('synchronous = FULL');
@@ -71,6 +90,18 @@ function prepare(sqlite: Sqlite): Sqlite {
     sqlite.close();
     throw error;
   }
+}
+
+function refuseForeign(sqlite: Sqlite): void {
+  const tables = sqlite.prepare<[], string>("select name from sqlite_master where type = 'table'").pluck().all();
+  if (tables.length === 0 || (tables.includes('migrations') && tables.includes('generation'))) return;
+  throw new WeaverError(
+    'database_unavailable',
+    `${sqlite.name} holds another program's tables; it was left as it is.`,
+    {
+      hint: 'Give DATABASE_URL the address of a file of its own, or unset it.',
+    },
+  );
 }
 
 function makeFolder(file: string): void {

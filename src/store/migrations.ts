@@ -6,7 +6,10 @@ interface Migration {
 }
 
 /** Every change of the tables, in order. What has been released is never edited: a later change is a later entry. */
-export const migrations: readonly Migration[] = [{ name: 'library, reviews, runs, calls', up: createLibrary }];
+export const migrations: readonly Migration[] = [
+  { name: 'library, reviews, runs, calls', up: createLibrary },
+  { name: 'tokens, keys, kept runs, questions', up: createAccess },
+];
 
 async function createLibrary(db: Kysely<unknown>): Promise<void> {
   await createEntries(db);
@@ -147,4 +150,62 @@ async function createRuns(db: Kysely<unknown>): Promise<void> {
     .execute();
   await db.schema.createIndex('calls_at').on('calls').columns(['tenant', 'at']).execute();
   await db.schema.createIndex('calls_tool').on('calls').columns(['tenant', 'tool', 'at']).execute();
+}
+
+async function createAccess(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('tokens')
+    .addColumn('tenant', 'text', (c) => c.notNull())
+    .addColumn('id', 'text', (c) => c.notNull())
+    .addColumn('hash', 'text', (c) => c.notNull().unique())
+    .addColumn('principal', 'text', (c) => c.notNull())
+    .addColumn('kind', 'text', (c) => c.notNull())
+    .addColumn('roles', 'text', (c) => c.notNull())
+    .addColumn('tools', 'text')
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('created_by', 'text', (c) => c.notNull())
+    .addColumn('expires_at', 'bigint')
+    .addColumn('revoked_at', 'bigint')
+    .addPrimaryKeyConstraint('tokens_pk', ['tenant', 'id'])
+    .execute();
+  await db.schema
+    .createTable('keys')
+    .addColumn('tenant', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('value', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addPrimaryKeyConstraint('keys_pk', ['tenant', 'name'])
+    .execute();
+  await db.schema
+    .createTable('questions')
+    .addColumn('tenant', 'text', (c) => c.notNull())
+    .addColumn('id', 'text', (c) => c.notNull())
+    .addColumn('run', 'text', (c) => c.notNull())
+    .addColumn('question', 'text', (c) => c.notNull())
+    .addColumn('asked_at', 'bigint', (c) => c.notNull())
+    .addColumn('expires_at', 'bigint', (c) => c.notNull())
+    .addColumn('answer', 'text')
+    .addColumn('answered_by', 'text')
+    .addColumn('answered_how', 'text')
+    .addColumn('answered_at', 'bigint')
+    .addPrimaryKeyConstraint('questions_pk', ['tenant', 'id'])
+    .addForeignKeyConstraint('questions_run', ['tenant', 'run'], 'runs', ['tenant', 'id'], (c) => c.onDelete('cascade'))
+    .execute();
+  for (const [column, type] of [
+    ['request', 'text'],
+    ['progress', 'text'],
+    ['updated_at', 'bigint'],
+    ['lease_until', 'bigint'],
+    ['idempotency_key', 'text'],
+    ['input_hash', 'text'],
+  ] as const) {
+    await db.schema.alterTable('runs').addColumn(column, type).execute();
+  }
+  await db.schema
+    .createIndex('runs_idempotency')
+    .on('runs')
+    .columns(['tenant', 'principal', 'idempotency_key'])
+    .unique()
+    .execute();
+  await db.schema.createIndex('runs_created').on('runs').columns(['tenant', 'created_at']).execute();
 }

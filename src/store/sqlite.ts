@@ -18,7 +18,8 @@ const lockWaitMs = 10_000;
 
 /**
  * Kysely's dialect over one better-sqlite3 connection. Transactions are BEGIN IMMEDIATE (a deferred one that upgrades
- * fails with SQLITE_BUSY_SNAPSHOT whatever the time-out). Waiting for a lock is asynchronous, up to 10 s, then `busy`.
+ * fails with SQLITE_BUSY_SNAPSHOT whatever the time-out). Waiting for a lock is asynchronous, up to 10 s from when the
+ * transaction was asked for, then `busy`: those behind it in the queue do not each wait 10 s more.
  */
 export function sqliteDialect(connection: Sqlite, file: string): Dialect {
   return {
@@ -34,10 +35,12 @@ function createDriver(sqlite: Sqlite, file: string): Driver {
   const run = (statement: string) => connection.executeQuery(CompiledQuery.raw(statement)).then(() => undefined);
   let tail: Promise<void> = Promise.resolve();
   let release: () => void = () => {};
+  let askedAt = 0;
   return {
     init: async () => {},
     // One user at a time, in order: a transaction must not see another's statements in its middle.
     acquireConnection: async () => {
+      const now = Date.now();
       const before = tail;
       let free: () => void = () => {};
       tail = new Promise((resolve) => {
@@ -45,10 +48,11 @@ function createDriver(sqlite: Sqlite, file: string): Driver {
       });
       await before;
       release = free;
+      askedAt = now;
       return connection;
     },
     releaseConnection: async () => release(),
-    beginTransaction: () => run('begin immediate'),
+    beginTransaction: () => retryBusy(file, () => void sqlite.exec('begin immediate'), { since: askedAt }),
     commitTransaction: () => run('commit'),
     rollbackTransaction: async () => {
       // After an error such as a full disk SQLite may have rolled back by itself.
@@ -74,14 +78,27 @@ function createConnection(sqlite: Sqlite, file: string): DatabaseConnection {
   };
 }
 
-/** Runs `attempt` until the database is free, without blocking the event loop for longer than the busy time-out. */
-export async function retryBusy<T>(file: string, attempt: () => T, now: () => number = Date.now): Promise<T> {
-  const giveUpAt = now() + lockWaitMs;
+interface Waiting {
+  /** When the waiting began, in milliseconds since 1970; now when absent. */
+  since?: number;
+  now?: () => number;
+}
+
+/**
+ * Runs `attempt` until the database is free, at least once, without blocking the event loop for longer than the busy
+ * time-out.
+ * @throws WeaverError `busy` 10 s after `since`, or what `explainSqlite` makes of another error.
+ */
+export async function retryBusy<T>(
+  file: string,
+  attempt: () => T,
+  { now = Date.now, since = now() }: Waiting = {},
+): Promise<T> {
   for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, 100)) {
     try {
       return attempt();
     } catch (error) {
-      if (!isBusy(error) || now() >= giveUpAt) throw explainSqlite(error, file);
+      if (!isBusy(error) || now() >= since + lockWaitMs) throw explainSqlite(error, file);
       await sleep(pauseMs * (0.5 + Math.random()));
     }
   }

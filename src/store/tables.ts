@@ -69,11 +69,51 @@ export interface Tables {
     tool: string;
     version: string | null;
     principal: string;
+    /** running, asks, done, failed or cancelled. */
     state: string;
+    /** JSON: the value of a run that is done, the error of one that failed, else null. */
     outcome: string;
     created_at: number;
     expires_at: number;
+    /** JSON of what it takes to go on: input, principal, via. */
+    request: string | null;
+    /** JSON of the last progress. */
+    progress: string | null;
+    updated_at: number | null;
+    /** Until when the process that runs it has promised to renew this. */
+    lease_until: number | null;
+    idempotency_key: string | null;
+    input_hash: string | null;
   };
+  questions: {
+    tenant: string;
+    id: string;
+    run: string;
+    /** JSON of the whole question. */
+    question: string;
+    asked_at: number;
+    expires_at: number;
+    answer: string | null;
+    answered_by: string | null;
+    answered_how: string | null;
+    answered_at: number | null;
+  };
+  tokens: {
+    tenant: string;
+    id: string;
+    /** sha256 of the token, which itself is kept nowhere. */
+    hash: string;
+    principal: string;
+    kind: string;
+    /** JSON lists. */
+    roles: string;
+    tools: string | null;
+    created_at: number;
+    created_by: string;
+    expires_at: number | null;
+    revoked_at: number | null;
+  };
+  keys: { tenant: string; name: string; value: string; created_at: number };
   calls: {
     tenant: string;
     id: string;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Catalog, splitName, type ToolSource, unknownTool } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
+import { sealedManifest } from '../library/seal.ts';
 import { getVersion, listVersions } from '../library/table.ts';
 import { compactSignature } from '../search/signature.ts';
 import { getBlob } from '../store/blobs.ts';
@@ -61,7 +62,7 @@ async function describeEntry(database: Database, tenant: string, tool: Tool, wit
   const stored = await getVersion(database.read, tenant, tool.name, tool.version);
   if (!stored) return {};
   const versions = await listVersions(database.read, tenant, tool.name);
-  const { manifest } = stored;
+  const manifest = sealedManifest(stored);
   return {
     use_when: manifest.useWhen,
     example_requests: manifest.exampleRequests,

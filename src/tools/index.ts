@@ -1,3 +1,4 @@
+import type { Call } from '../catalog/call.ts';
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { SaveParts } from '../library/save.ts';
@@ -5,10 +6,10 @@ import type { ToolSearch } from '../search/search.ts';
 import type { Database } from '../store/database.ts';
 import { callReadTool, callTool } from './call-tool.ts';
 import { describeTool } from './describe-tool.ts';
-import { getRun } from './get-run.ts';
 import { listVersions } from './list-versions.ts';
 import { decideReview, listReviews } from './reviews.ts';
 import { rollback } from './rollback.ts';
+import { answerRun, cancelRun, getRun, listRuns } from './runs.ts';
 import { saveSkill } from './save-skill.ts';
 import { searchTools } from './search-tools.ts';
 import { validateSkill } from './validate-skill.ts';
@@ -31,10 +32,11 @@ export interface BuiltinParts {
   catalog: () => Catalog;
   search: ToolSearch;
   library: () => SaveParts;
+  call: Call;
 }
 
 /** Every built-in tool, in listing order. */
-export function createBuiltins({ database, source, catalog, search, library }: BuiltinParts): Tool[] {
+export function createBuiltins({ database, source, catalog, search, library, call }: BuiltinParts): Tool[] {
   return [
     searchTools(search),
     describeTool({ catalog, source, database }),
@@ -42,10 +44,13 @@ export function createBuiltins({ database, source, catalog, search, library }: B
     callReadTool,
     saveSkill(library),
     listReviews(database),
-    decideReview(),
+    decideReview(database),
     getRun(database),
     validateSkill(library),
     listVersions(database),
     rollback(database),
+    listRuns(database),
+    cancelRun(database),
+    answerRun(call),
   ];
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { personNeeded, type Review, listReviews as readReviews } from '../approval/reviews.ts';
+import { getReview, personNeeded, type Review, listReviews as readReviews, refuseClosed } from '../approval/reviews.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { Database } from '../store/database.ts';
 import { defineBuiltin } from './builtin.ts';
@@ -25,7 +25,7 @@ export function listReviews(database: Database): Tool {
 }
 
 /** `decide_review`: tells an agent which person must do what. */
-export function decideReview(): Tool {
+export function decideReview(database: Database): Tool {
   return defineBuiltin({
     name: 'decide_review',
     title: 'Ask for a decision on a review',
@@ -36,8 +36,11 @@ export function decideReview(): Tool {
     }),
     needs: 'read',
     risk: 'reads',
-    run: async ({ id }) => {
-      throw personNeeded(id);
+    run: async ({ id }, { request: { principal } }) => {
+      // The answer holds a command for the person to run: only the id of a review that there is may stand in it.
+      const review = await getReview(database.read, principal.tenant, id);
+      refuseClosed(review);
+      throw personNeeded(review, principal);
     },
   });
 }

@@ -1,0 +1,18 @@
+import type { Principal } from '../contracts.ts';
+
+/** True when a principal's grants name the tool: exactly, or with `*` for any characters; all tools without grants. */
+export function mayUse({ tools }: Pick<Principal, 'tools'>, name: string): boolean {
+  return tools === undefined || tools.some((grant) => matches(grant.split('*'), name));
+}
+
+function matches([first = '', ...rest]: string[], name: string): boolean {
+  if (!name.startsWith(first)) return false;
+  let at = first.length;
+  for (const [index, part] of rest.entries()) {
+    const isLast = index === rest.length - 1;
+    const found = isLast && part !== '' ? name.lastIndexOf(part) : name.indexOf(part, at);
+    if (found < at || (isLast && part !== '' && found + part.length !== name.length)) return false;
+    at = found + part.length;
+  }
+  return rest.length > 0 || at === name.length;
+}

@@ -1,0 +1,53 @@
+import type { ServerContext } from '@modelcontextprotocol/server';
+import type { CallRequest, Progress } from '../contracts.ts';
+
+const freeProgress = 100;
+const everyMs = 50;
+/** Hosts give up on a call that is silent for a minute. */
+const silenceMs = 20_000;
+// Progress may only rise: a sign of life rises by almost nothing.
+const signOfLife = 1e-6;
+
+/**
+ * Progress of a call to a client that gave a token: only upwards, not after the answer (MCP, progress), thinned out where
+ * code reports every step of a loop, and at least every 20 s.
+ */
+export function progressTo(
+  { mcpReq }: ServerContext,
+  answered: AbortSignal,
+  every = silenceMs,
+): Pick<CallRequest, 'progress'> {
+  const progressToken = mcpReq._meta?.progressToken;
+  if (progressToken === undefined) return {};
+  let last = Number.NEGATIVE_INFINITY;
+  let sent = 0;
+  let sentAt = performance.now();
+  const send = ({ done, total, message }: Progress): void => {
+    last = done;
+    sent++;
+    sentAt = performance.now();
+    const params = {
+      progressToken,
+      progress: done,
+      ...(Number.isFinite(total) && { total }),
+      ...(message && { message }),
+    };
+    // A client that is gone needs no progress; the call itself notices by its signal.
+    mcpReq.notify({ method: 'notifications/progress', params }).catch(() => {});
+  };
+  const isOver = () => answered.aborted || mcpReq.signal.aborted;
+  const alive = setInterval(() => {
+    if (isOver()) clearInterval(alive);
+    else if (performance.now() - sentAt >= every)
+      send({ done: Math.max(last, 0) + signOfLife, message: 'still running' });
+  }, every / 4).unref();
+  answered.addEventListener('abort', () => clearInterval(alive), { once: true });
+  return {
+    progress: (progress) => {
+      // Sandboxed code reports what it likes, and JSON turns what is no number into null.
+      if (!Number.isFinite(progress.done) || progress.done <= last || isOver()) return;
+      if (sent >= freeProgress && performance.now() - sentAt < everyMs) return;
+      send(progress);
+    },
+  };
+}

@@ -1,0 +1,124 @@
+import type { Call } from '../catalog/call.ts';
+import type { Catalog, ToolSource } from '../catalog/catalog.ts';
+import { isListable } from '../catalog/definition.ts';
+import { type FormatName, formatNames, formatTools, openApiDocument } from '../catalog/formats.ts';
+import { mayUse } from '../catalog/grants.ts';
+import type { Tool } from '../catalog/tool.ts';
+import type { Outcome, Principal } from '../contracts.ts';
+import { WeaverError } from '../errors.ts';
+import { readJson } from '../http/body.ts';
+import type { Exchange, Route } from '../http/listener.ts';
+import { sendJson } from '../http/problem.ts';
+import { version } from '../package.ts';
+
+export interface ApiParts {
+  call: Call;
+  catalog: Catalog;
+  source: ToolSource;
+  publicUrl: () => string;
+}
+
+const backgroundAfterMs = 45_000;
+const maxKeyLength = 200;
+
+/** The JSON API for programs whose LLM calls tools without MCP: `/v1/tools`, `/v1/runs`, `/v1/openapi.json`. */
+export function apiRoutes(parts: ApiParts): Route[] {
+  return [
+    { path: '/v1/tools', handle: (exchange, principal) => listTools(parts, exchange, principal) },
+    { path: '/v1/openapi.json', handle: (exchange, principal) => openApi(parts, exchange, principal) },
+    { path: '/v1/tools/', handle: (exchange, principal) => callTool(parts, exchange, principal) },
+    { path: '/v1/runs/', handle: (exchange, principal) => useRun(parts, exchange, principal) },
+  ];
+}
+
+async function toolsFor({ catalog, source }: ApiParts, principal: Principal): Promise<Tool[]> {
+  await source.freshen(principal.tenant);
+  return catalog.list(principal.tenant).filter((tool) => mayUse(principal, tool.name) && isSound(tool));
+}
+
+const isSound = ({ name, title, description, input, output, annotations }: Tool): boolean =>
+  isListable({ name, title, description, inputSchema: input, outputSchema: output, annotations }).length === 0;
+
+async function listTools(parts: ApiParts, { request, response, url }: Exchange, principal: Principal): Promise<void> {
+  onlyMethods(request.method, ['GET']);
+  const format = url.searchParams.get('format') ?? 'mcp';
+  if (!isFormat(format)) {
+    throw new WeaverError('bad_input', `There is no format ${JSON.stringify(format.slice(0, 40))}.`, {
+      hint: `Formats: ${formatNames.join(', ')}.`,
+    });
+  }
+  sendJson(response, 200, { tools: formatTools(format, await toolsFor(parts, principal)) });
+}
+
+const isFormat = (format: string): format is FormatName => (formatNames as readonly string[]).includes(format);
+
+async function openApi(parts: ApiParts, { request, response }: Exchange, principal: Principal): Promise<void> {
+  onlyMethods(request.method, ['GET']);
+  sendJson(response, 200, openApiDocument(await toolsFor(parts, principal), { url: parts.publicUrl(), version }));
+}
+
+async function callTool(parts: ApiParts, exchange: Exchange, principal: Principal): Promise<void> {
+  const { request, response, url, signal } = exchange;
+  onlyMethods(request.method, ['POST']);
+  const outcome = await parts.call({
+    tool: lastSegment(url, '/v1/tools/'),
+    input: (await readJson(request)) ?? {},
+    principal,
+    via: 'web',
+    signal,
+    backgroundAfterMs: waitMs(request.headers.prefer) ?? backgroundAfterMs,
+    ...idempotency(request.headers['idempotency-key']),
+  });
+  answer(exchange, outcome, () => sendJson(response, 200, outcome.status === 'done' ? (outcome.value ?? null) : null));
+}
+
+function answer({ response }: Exchange, outcome: Outcome, done: () => void): void {
+  if (outcome.status === 'failed') throw outcome.error;
+  if (outcome.status === 'done') return done();
+  response.setHeader('location', `/v1/runs/${outcome.runId}`);
+  const question = outcome.status === 'asks' ? { question: outcome.question } : {};
+  sendJson(response, 202, { run_id: outcome.runId, status: outcome.status, ...question });
+}
+
+// Runs are read and cancelled by the built-in tools, so that the same rights hold here.
+async function useRun(parts: ApiParts, exchange: Exchange, principal: Principal): Promise<void> {
+  const { request, response, url, signal } = exchange;
+  onlyMethods(request.method, ['GET', 'DELETE']);
+  const tool = request.method === 'GET' ? 'get_run' : 'cancel_run';
+  const input = { run_id: lastSegment(url, '/v1/runs/') };
+  const outcome = await parts.call({ tool, input, principal, via: 'web', signal });
+  answer(exchange, outcome, () => sendJson(response, 200, outcome.status === 'done' ? outcome.value : null));
+}
+
+function onlyMethods(method: string | undefined, allowed: readonly string[]): void {
+  if (method !== undefined && allowed.includes(method)) return;
+  throw new WeaverError('bad_input', `This address takes ${allowed.join(' and ')}.`, {
+    hint: 'GET /v1/openapi.json describes it.',
+  });
+}
+
+function lastSegment({ pathname }: URL, before: string): string {
+  const segment = pathname.slice(before.length);
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment; // A broken percent code: no tool has that name, which the road says.
+  }
+}
+
+/** How long the client wants to wait (RFC 7240, section 4): `respond-async` not at all, `wait=N` so many seconds. */
+function waitMs(prefer: string | string[] | undefined): number | undefined {
+  const text = [prefer ?? ''].flat().join(',');
+  const seconds = /\bwait=(\d{1,5})\b/.exec(text)?.[1];
+  if (seconds !== undefined) return Number(seconds) * 1_000;
+  return /\brespond-async\b/.test(text) ? 0 : undefined;
+}
+
+function idempotency(header: string | string[] | undefined): { idempotencyKey?: string } {
+  if (header === undefined) return {};
+  const key = String(header).trim();
+  if (key !== '' && key.length <= maxKeyLength) return { idempotencyKey: key };
+  throw new WeaverError('bad_input', `Idempotency-Key has 1 to ${maxKeyLength} characters.`, {
+    hint: 'Use a random one for each new call, such as a UUID.',
+  });
+}
