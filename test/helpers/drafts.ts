@@ -1,0 +1,38 @@
+import type { TestApp } from './app.ts';
+import { draft } from './app.ts';
+
+type Fields = Record<string, unknown>;
+
+/** Settings under which every sound draft is active at once. */
+export const lenient = { settings: { approval: 'auto' } } as const;
+
+/** A draft without examples, so that saving it runs nothing. */
+export const bare = (fields: Fields = {}): Fields => draft({ examples: [], ...fields });
+
+export const anything = { type: 'object' };
+
+/** A draft without examples and with open schemas: a name, what its `run` does, and more fields. */
+export const skill = (name: string, body: string, fields: Fields = {}): Fields =>
+  bare({
+    name,
+    code: `export default async function run(input, ctx) {\n${body}\n}`,
+    input_schema: anything,
+    output_schema: undefined,
+    ...fields,
+  });
+
+/** Saves `skill(name, body, fields)`. */
+export const saveSkill = (app: TestApp, name: string, body: string, fields?: Fields): Promise<Fields> =>
+  app.use('save_skill', skill(name, body, fields)) as Promise<Fields>;
+
+/** The findings of a failed save. */
+export async function findingsOf(
+  app: TestApp,
+  fields: Fields,
+): Promise<{ rule: string; message: string; line?: number }[]> {
+  const outcome = await app.outcome('save_skill', fields);
+  if (outcome.status !== 'failed' || outcome.error.code !== 'check_failed') {
+    throw new Error(`not a failed check: ${JSON.stringify(outcome)}`);
+  }
+  return outcome.error.details?.findings as { rule: string; message: string; line?: number }[];
+}
