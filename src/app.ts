@@ -60,6 +60,7 @@ export async function openApp(config: Config, log: Log, databaseFile = databaseF
     search,
     library: () => library,
     call: (request) => call(request),
+    elicitationApproves: config.elicitationApproves,
   });
   const catalog = createCatalog(builtins);
   const library: SaveParts = { database, catalog, kinds, approval: config.approval };
@@ -72,7 +73,7 @@ export async function openApp(config: Config, log: Log, databaseFile = databaseF
     database,
     keeper,
     callTimeoutMs: config.callTimeoutMs,
-    elicitationCounts: false,
+    elicitationCounts: config.elicitationApproves,
   });
   const listing = createListing({ catalog, database, config, log });
   const close = async (): Promise<void> => {

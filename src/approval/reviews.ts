@@ -153,7 +153,8 @@ export interface DecisionRequest {
   /** The seal that the reviewer saw. */
   seal: string;
   comment?: string | undefined;
-  how: 'cli' | 'web' | 'elicitation';
+  /** `elicitation`: through the host's own dialog, where the settings let that count; nobody has verified who answered. */
+  how: 'cli' | 'web' | 'mcp' | 'elicitation';
 }
 
 /**
@@ -168,7 +169,7 @@ export async function decide(
   now: number,
 ): Promise<Review> {
   const review = await getReview(trx, principal.tenant, request.id);
-  if (!isReviewer(principal)) throw personNeeded(review, principal);
+  if (!isReviewer(principal) && request.how !== 'elicitation') throw personNeeded(review, principal);
   refuseClosed(review);
   refuseOther(review, request.seal);
   await close(trx, review, principal, request, now);
@@ -185,7 +186,8 @@ async function close(
   now: number,
 ): Promise<void> {
   // Alone, a person may decide on what they saved themselves, and the record says so.
-  const noted = review.openedBy === principal ? `${how}, own version` : how;
+  const said = how === 'elicitation' ? 'elicitation, unverified' : how;
+  const noted = review.openedBy === principal ? `${said}, own version` : said;
   await trx
     .insertInto('decisions')
     .values({

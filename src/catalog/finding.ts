@@ -14,3 +14,8 @@ export const warning = (where: string, rule: string, problem: string, remedy: st
   ...refusal(where, rule, problem, remedy),
   severity: 'warning',
 });
+
+/** `error code line 3: message → remedy`. */
+export function findingLine({ severity, where, line, message, remedy }: Finding): string {
+  return `- ${severity} in ${where}${line === undefined ? '' : ` line ${line}`}: ${message} → ${remedy}`;
+}

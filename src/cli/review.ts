@@ -4,11 +4,11 @@ import type { App } from '../app.ts';
 import { decide, listReviews, type Verdict } from '../approval/reviews.ts';
 import { WeaverError } from '../errors.ts';
 import { libraryReviewEnds } from '../library/decide.ts';
+import { reviewText } from '../library/review-text.ts';
 import { viewReview } from '../library/review-view.ts';
 import { brief } from '../tools/reviews.ts';
 import { action, addCommand, type Cli, cliPrincipal, withApp } from './command.ts';
 import { columns, isTerminal, print } from './output.ts';
-import { reviewText } from './review-text.ts';
 
 const listed = 100;
 
@@ -53,7 +53,7 @@ async function list(cli: Cli, { database }: App): Promise<number> {
 
 async function show(cli: Cli, { database }: App, id: string): Promise<number> {
   const view = await viewReview(database.read, localTenant, id);
-  print(cli.asJson, view, () => reviewText(view));
+  print(cli.asJson, view, await reviewText(view));
   return 0;
 }
 
@@ -65,7 +65,7 @@ async function settle(cli: Cli, app: App, id: string, verdict: Verdict): Promise
     });
   }
   const view = await viewReview(app.database.read, localTenant, id);
-  if (!cli.asJson) print(false, view, () => reviewText(view));
+  if (!cli.asJson) print(false, view, await reviewText(view));
   const isOpen = view.review.state === 'open';
   if (
     isOpen &&

@@ -1,4 +1,5 @@
 import type { CallToolResult } from '@modelcontextprotocol/server';
+import { findingLine } from '../catalog/finding.ts';
 import type { Content, Finding, Outcome } from '../contracts.ts';
 import type { ErrorCode, WeaverError } from '../errors.ts';
 import { byteLength, isRecord } from '../json.ts';
@@ -97,8 +98,3 @@ export function errorText(error: WeaverError): string {
 
 const findingsOf = ({ details }: WeaverError): Finding[] =>
   Array.isArray(details?.findings) ? (details.findings as Finding[]) : [];
-
-/** `error code line 3: message → remedy`. */
-export function findingLine({ severity, where, line, message, remedy }: Finding): string {
-  return `- ${severity} in ${where}${line === undefined ? '' : ` line ${line}`}: ${message} → ${remedy}`;
-}

@@ -33,10 +33,19 @@ export interface BuiltinParts {
   search: ToolSearch;
   library: () => SaveParts;
   call: Call;
+  elicitationApproves: boolean;
 }
 
 /** Every built-in tool, in listing order. */
-export function createBuiltins({ database, source, catalog, search, library, call }: BuiltinParts): Tool[] {
+export function createBuiltins({
+  database,
+  source,
+  catalog,
+  search,
+  library,
+  call,
+  elicitationApproves,
+}: BuiltinParts): Tool[] {
   return [
     searchTools(search),
     describeTool({ catalog, source, database }),
@@ -44,7 +53,7 @@ export function createBuiltins({ database, source, catalog, search, library, cal
     callReadTool,
     saveSkill(library),
     listReviews(database),
-    decideReview(database),
+    decideReview({ database, elicitationApproves }),
     getRun(database),
     validateSkill(library),
     listVersions(database),

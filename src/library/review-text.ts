@@ -1,13 +1,13 @@
-import { createTwoFilesPatch } from 'diff';
+import { findingLine } from '../catalog/finding.ts';
 import type { Finding } from '../contracts.ts';
-import type { PartDiff, ReviewView } from '../library/review-view.ts';
-import { findingLine } from '../server/result.ts';
 import { shortText } from '../text/clean.ts';
+import type { PartDiff, ReviewView } from './review-view.ts';
 
 const maxWords = 2_000;
 
 /** A review as a person reads it: what, why, the differences part by part, findings, who depends on it. */
-export function reviewText({ review, against, risk, parts, dependents }: ReviewView): string {
+export async function reviewText({ review, against, risk, parts, dependents }: ReviewView): Promise<string> {
+  const { createTwoFilesPatch } = await import('diff');
   const { id, subject, state, evidence, openedAt, openedBy, decisions } = review;
   const findings = Array.isArray(evidence.findings) ? (evidence.findings as Finding[]) : [];
   const examples = Array.isArray(evidence.examples) ? (evidence.examples as { passed: boolean }[]) : [];
@@ -27,16 +27,18 @@ export function reviewText({ review, against, risk, parts, dependents }: ReviewV
         `decided ${one.decision} by ${one.principal} (${one.how})${one.comment ? `: ${oneLine(one.comment)}` : ''}`,
     ),
     '',
-    ...parts.map((part) => partText(part, against !== undefined)),
+    ...parts.map((part) => partText(part, against === undefined ? undefined : createTwoFilesPatch)),
   ].join('\n');
 }
+
+type MakePatch = typeof import('diff').createTwoFilesPatch;
 
 // What somebody wrote may not look like a line of ours.
 const oneLine = (text: string): string => shortText(text, maxWords);
 
-function partText({ part, before, after }: PartDiff, isChange: boolean): string {
+function partText({ part, before, after }: PartDiff, makePatch: MakePatch | undefined): string {
   // Set in, so that no text can pass for the heading of another part.
-  if (!isChange) return `── ${part} ──\n${after.replaceAll(/^/gm, '  ')}\n`;
-  const patch = createTwoFilesPatch(part, part, before, after, 'active', 'proposed', { context: 3 });
+  if (!makePatch) return `── ${part} ──\n${after.replaceAll(/^/gm, '  ')}\n`;
+  const patch = makePatch(part, part, before, after, 'active', 'proposed', { context: 3 });
   return `── ${part} ──\n${patch.split('\n').slice(1).join('\n')}`;
 }
