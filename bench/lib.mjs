@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { Client } from '@modelcontextprotocol/client';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { build } from 'esbuild';
 
@@ -41,6 +42,31 @@ export async function connect(args, env = {}) {
   });
   await client.connect(transport);
   return { client, pid: transport.pid };
+}
+
+/** A server that it starts over HTTP; its first line of output is JSON with its address. */
+export async function startHttp(args, env) {
+  const child = spawn(process.execPath, args, {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const line = await new Promise((resolve) => child.stdout.once('data', (data) => resolve(String(data))));
+  const { mcp, token_file } = JSON.parse(line);
+  const token = token_file ? readFileSync(token_file, 'utf8').trim() : 'none';
+  return { mcp, token, pid: child.pid, stop: () => child.kill('SIGTERM') };
+}
+
+/** A client of that server; `mode` is legacy (2025-11-25) or auto (2026-07-28). */
+export async function connectHttp({ mcp, token }, mode) {
+  const client = new Client({ name: 'bench', version: '1.0.0' }, { versionNegotiation: { mode } });
+  const headers = { authorization: `Bearer ${token}` };
+  await client.connect(new StreamableHTTPClientTransport(new URL(mcp), { requestInit: { headers } }));
+  return client;
+}
+
+/** Resident memory of a process (Linux). */
+export function residentMb(pid) {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
 }
 
 /** Saves a skill, or throws what the server answered. */

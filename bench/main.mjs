@@ -1,7 +1,7 @@
-// npm run bench [-- NAME …]: call, start, list, save, sandbox, search. Figures belong into docs/benchmarks.md.
+// npm run bench [-- NAME …]: call, http, sessions, start, list, save, sandbox, search. Figures belong into docs/benchmarks.md.
 import { cpus, totalmem } from 'node:os';
 
-const names = ['call', 'start', 'list', 'save', 'sandbox', 'search'];
+const names = ['call', 'http', 'sessions', 'start', 'list', 'save', 'sandbox', 'search'];
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !names.includes(name));
 if (unknown.length > 0) {

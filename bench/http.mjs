@@ -1,0 +1,1 @@
+export { runHttp as run } from './call.mjs';
