@@ -4,18 +4,19 @@ import type { EventSink } from './analytics/events.ts';
 import { createSqliteSink } from './analytics/sqlite-sink.ts';
 import { type Call, createCall } from './catalog/call.ts';
 import { type Catalog, createCatalog, type ToolSource } from './catalog/catalog.ts';
+import type { Tool } from './catalog/tool.ts';
 import type { Config } from './config.ts';
 import type { EntryKinds } from './library/kind.ts';
 import type { SaveParts } from './library/save.ts';
 import { createLibrarySource } from './library/sync.ts';
 import type { Log } from './log.ts';
-import { createRunKeeper } from './runs/keeper.ts';
+import { createRunKeeper, type RunTimes } from './runs/keeper.ts';
 import { openQuickJs } from './sandbox/quickjs.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createToolSearch, type ToolSearch } from './search/search.ts';
 import { createListing, type Listing } from './server/listing.ts';
 import { createSkillKind } from './skills/kind.ts';
-import { type Database, openDatabase } from './store/database.ts';
+import { type Database, isPostgres, openDatabase } from './store/database.ts';
 import { createBuiltins } from './tools/index.ts';
 
 /** A whole ToolWeaver. `close` ends every process and thread of it and keeps what waits to be written. */
@@ -34,12 +35,22 @@ export interface App {
   close(): Promise<void>;
 }
 
+interface AppOptions {
+  /** Instead of the configured one; `:memory:` is for tests. */
+  databaseFile?: string | undefined;
+  /** Built-in tools beside our own. */
+  moreTools?: readonly Tool[] | undefined;
+  /** Instead of the times by which kept calls are looked after. */
+  runTimes?: RunTimes | undefined;
+}
+
 /**
- * Builds everything once, in order of dependence. A database of `:memory:` is for tests.
+ * Builds everything once, in order of dependence.
  * @throws WeaverError of openDatabase.
  */
-export async function openApp(config: Config, log: Log, databaseFile = databaseFileOf(config)): Promise<App> {
-  const database = await openDatabase(databaseFile);
+export async function openApp(config: Config, log: Log, options: AppOptions = {}): Promise<App> {
+  const { databaseFile = databaseFileOf(config), moreTools = [], runTimes } = options;
+  const database = await openDatabase(databaseFile, log);
   const sink = config.analyticsBackend.includes('sqlite') ? createSqliteSink(database, log, config.eventDays) : noSink;
   let engine: Sandbox | undefined;
   const sandbox = (): Sandbox => {
@@ -59,12 +70,11 @@ export async function openApp(config: Config, log: Log, databaseFile = databaseF
     catalog: () => catalog,
     search,
     library: () => library,
-    call: (request) => call(request),
     elicitationApproves: config.elicitationApproves,
   });
-  const catalog = createCatalog(builtins);
+  const catalog = createCatalog([...builtins, ...moreTools]);
   const library: SaveParts = { database, catalog, kinds, approval: config.approval };
-  const keeper = createRunKeeper(database, log);
+  const keeper = createRunKeeper(database, log, runTimes);
   const call = createCall({
     catalog,
     source,
@@ -92,9 +102,10 @@ export async function openApp(config: Config, log: Log, databaseFile = databaseF
   return { config, log, database, catalog, source, search, library, call, listing, sandbox, sink, close };
 }
 
-/** Where the database is: the address given, or a file in the home. */
+/** Where the database is: PostgreSQL's address, or a file, by default one in the home. */
 export function databaseFileOf({ databaseUrl, home }: Config): string {
-  return databaseUrl === undefined ? join(home, 'toolweaver.db') : decodeURIComponent(new URL(databaseUrl).pathname);
+  if (databaseUrl === undefined) return join(home, 'toolweaver.db');
+  return isPostgres(databaseUrl) ? databaseUrl : decodeURIComponent(new URL(databaseUrl).pathname);
 }
 
 const noSink: EventSink = { name: 'none', record() {}, flush: async () => {}, close: async () => {} };

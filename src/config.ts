@@ -24,8 +24,9 @@ const count = (min: number, max: number) =>
       .max(max),
   );
 
-const fileAddress = z.string().refine(isFileAddress, {
-  error: 'must be the address of a SQLite file with its whole path, such as sqlite:///var/lib/toolweaver.db',
+const databaseAddress = z.string().refine((text) => isFileAddress(text) || isPostgresAddress(text), {
+  error:
+    'must be the address of a SQLite file with its whole path (sqlite:///var/lib/toolweaver.db) or of PostgreSQL (postgres://user:password@host/database)',
 });
 
 const webAddress = z.url({ protocol: /^https?$/, error: 'must be an address that starts with http:// or https://' });
@@ -103,10 +104,14 @@ export const settings = z.strictObject({
     'Where call events go (comma list): sqlite (the database) or none.',
     { env: 'ANALYTICS_BACKEND' },
   ),
-  databaseUrl: setting(fileAddress.optional(), 'Database address. Default: a SQLite file in the home.', {
-    env: 'DATABASE_URL',
-    isSecret: true,
-  }),
+  databaseUrl: setting(
+    databaseAddress.optional(),
+    'Database address, of a SQLite file or of PostgreSQL. Default: a SQLite file in the home.',
+    {
+      env: 'DATABASE_URL',
+      isSecret: true,
+    },
+  ),
 });
 
 export type Config = Readonly<z.infer<typeof settings>>;
@@ -209,6 +214,9 @@ function parseFile(file: string, text: string, problems: string[]): Record<strin
 function resolveHome(home: string): string {
   return resolve(home === '~' || home.startsWith('~/') ? join(homedir(), home.slice(1)) : home);
 }
+
+const isPostgresAddress = (text: string): boolean =>
+  /^postgres(?:ql)?:\/\/./.test(text) && URL.canParse(text) && new URL(text).pathname.length > 1;
 
 // A host, a relative path or options would be dropped without a word: sqlite://tw.db has a host and no path.
 function isFileAddress(text: string): boolean {

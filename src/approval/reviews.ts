@@ -15,7 +15,7 @@ export interface Subject {
   seal: string;
 }
 
-export interface Decision {
+interface Decision {
   principal: string;
   decision: Verdict;
   comment?: string;

@@ -10,7 +10,7 @@ import { underDeadline } from './deadline.ts';
 import { findTool } from './find.ts';
 import { mayUse } from './grants.ts';
 import { type KeepParts, keepCall } from './keep.ts';
-import { type ResumeRules, takeUp } from './resume.ts';
+import { type ResumeRules, resumedRequest } from './resume.ts';
 import type { Tool, ToolContext } from './tool.ts';
 import { compileValidator } from './validator.ts';
 
@@ -41,15 +41,16 @@ export function createCall(road: Road): Call {
   const call: Call = async (request) => {
     const event = beginEvent(road, request);
     try {
-      const found = await find(road, request.resume ? await takeUp(road.database, request, road) : request);
+      const found = await findGoing(road, request);
       event.found = found;
       authorise(found);
       await checkInput(found);
       checkPolicy(found);
-      const runId = request.resume?.runId ?? newRunId();
+      const runId = found.request.resume?.runId ?? newRunId();
       const work = async (signal: AbortSignal, progress: (progress: Progress) => void): Promise<Outcome> =>
         event.record(await attempt(road, found, { call, callId: event.callId, runId, signal, progress }));
-      return await keepCall(road, { tool: found.tool, request: found.request, runId, work });
+      const record = (outcome: Outcome): Outcome => event.record(outcome);
+      return await keepCall(road, { tool: found.tool, request: found.request, runId, work, record });
     } catch (thrown) {
       return event.record(failure(road.log, request, thrown));
     }
@@ -81,6 +82,18 @@ const cannotWait = ({ name }: Tool): WeaverError =>
   new WeaverError('needs_person', `${name} asks something; code cannot wait for the answer.`, {
     hint: 'Call it outside the skill, and hand in what it answers.',
   });
+
+/** What is to run: the tool that the request names, or the one that goes on with the answer which the request brings. */
+async function findGoing(road: Road, request: CallRequest): Promise<Found> {
+  if (request.resume) return find(road, await resumedRequest(road.database, request, road));
+  const found = await find(road, request);
+  if (!found.tool.answers) return found;
+  authorise(found);
+  await checkInput(found);
+  checkPolicy(found);
+  const resume = found.tool.answers(found.request.input, found.request);
+  return find(road, await resumedRequest(road.database, { ...found.request, resume }, road));
+}
 
 async function find(road: Road, request: CallRequest): Promise<Found> {
   await road.source.freshen(request.principal.tenant);
@@ -265,15 +278,17 @@ function record(
 ): void {
   try {
     const bytesOut = outcome.status === 'done' ? jsonBytes(outcome.value) : 0;
+    // A run that goes on with somebody's answer goes on as its own principal's.
+    const { principal, via } = found?.request ?? request;
     sink.record({
       id: callId,
       at,
-      tenant: request.principal.tenant,
+      tenant: principal.tenant,
       tool: found?.tool.name ?? request.tool.slice(0, 100),
       kind: found?.tool.kind ?? 'unknown',
       version: found?.tool.version,
-      principal: request.principal.id,
-      via: request.via,
+      principal: principal.id,
+      via,
       code: outcome.status === 'failed' ? outcome.error.code : outcome.status,
       durationMs,
       bytesIn: isWithinDepth(request.input, maxJsonDepth) ? jsonBytes(request.input) : 0,

@@ -19,7 +19,13 @@ export async function underDeadline<T>(
       reject(error);
     };
   });
-  const onAbort = () => stop(new WeaverError('cancelled', `${name} was cancelled by its caller.`));
+  // Who cancels may say why; most only abort.
+  const onAbort = () =>
+    stop(
+      outer.reason instanceof WeaverError
+        ? outer.reason
+        : new WeaverError('cancelled', `${name} was cancelled by its caller.`),
+    );
   const onDeadline = () => stop(new WeaverError('timed_out', `${name} did not end in the time allowed for the call.`));
   const timer = setTimeout(onDeadline, Math.min(Math.max(deadlineAt - Date.now(), 0), 2 ** 31 - 1));
   outer.addEventListener('abort', onAbort, { once: true });

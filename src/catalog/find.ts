@@ -4,6 +4,9 @@ import { WeaverError } from '../errors.ts';
 import { type Catalog, splitName, type ToolSource, unknownTool } from './catalog.ts';
 import type { Tool } from './tool.ts';
 
+/** The longest name with its range. */
+const maxNameLength = 300;
+
 /**
  * The tool that a request names: by name, `name@range` or version, or as its caller's lock says.
  * @throws WeaverError `unknown_tool`, `not_found`, `not_approved`, `seal_broken`, `bad_input` for what is no range.
@@ -12,6 +15,7 @@ export async function findTool(
   { catalog, source }: { catalog: Catalog; source: ToolSource },
   request: CallRequest,
 ): Promise<Tool> {
+  if (request.tool.length > maxNameLength) throw noSuchName(catalog, request);
   const { name, range } = splitName(request.tool);
   const { tenant } = request.principal;
   const { lock = {} } = request.caller ?? {};
@@ -32,13 +36,20 @@ export async function findTool(
   return tool;
 }
 
+// Reading a range of megabytes, or looking for names like one, would hold up everybody for seconds.
+const noSuchName = (catalog: Catalog, { principal, tool }: CallRequest): WeaverError =>
+  unknownTool(catalog, principal, tool.slice(0, maxNameLength));
+
 async function pick(
   listed: Tool | undefined,
   wanted: string | undefined,
   load: () => Promise<Tool | undefined>,
 ): Promise<Tool | undefined> {
   if (listed && (wanted === undefined || isVersion(listed, wanted))) return listed;
-  return listed?.kind === 'builtin' ? undefined : load();
+  if (listed?.kind !== 'builtin') return load();
+  throw new WeaverError('not_found', `${listed.name} is built in and has no versions.`, {
+    hint: `Write only ${listed.name}.`,
+  });
 }
 
 const isVersion = (tool: Tool, range: string): boolean => tool.version !== undefined && satisfies(tool.version, range);

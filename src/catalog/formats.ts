@@ -1,4 +1,7 @@
 import type { JsonSchema } from '../contracts.ts';
+import { isRecord } from '../json.ts';
+import { isListable } from './definition.ts';
+import { pointerToken, readTree } from './schema-tree.ts';
 import type { Tool } from './tool.ts';
 
 export const formatNames = ['mcp', 'openai', 'anthropic', 'gemini'] as const;
@@ -31,11 +34,17 @@ const formats: Readonly<Record<FormatName, (tool: Definition) => Record<string, 
   }),
 };
 
-/** The whole list in one format, as it is put into a request: Gemini wants one object around its functions. */
+/**
+ * The whole list in one format, as it is put into a request: Gemini wants one object around its functions. A definition
+ * that hosts refuse is left out, since the whole list would be refused with it.
+ */
 export function formatTools(format: FormatName, tools: readonly Definition[]): unknown[] {
-  const made = tools.map((tool) => formats[format](tool));
+  const made = tools.filter(isSound).map((tool) => formats[format](tool));
   return format === 'gemini' ? [{ functionDeclarations: made }] : made;
 }
+
+const isSound = ({ name, title, description, input, output, annotations }: Definition): boolean =>
+  isListable({ name, title, description, inputSchema: input, outputSchema: output, annotations }).length === 0;
 
 const problemSchema = {
   type: 'object',
@@ -65,7 +74,7 @@ export function openApiDocument(tools: readonly Definition[], { url, version }: 
     security: [{ bearer: [] }],
     paths: {
       ...listPaths,
-      ...Object.fromEntries(tools.map((tool) => [`/v1/tools/${tool.name}`, { post: operation(tool) }])),
+      ...Object.fromEntries(tools.filter(isSound).map((tool) => [toolPath(tool), { post: operation(tool) }])),
     },
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
@@ -99,7 +108,18 @@ const runSchema = {
 
 const jsonBody = (schema: JsonSchema, required = true) => ({ required, content: { 'application/json': { schema } } });
 const problem = { $ref: '#/components/responses/Problem' };
-const runParameter = { name: 'id', in: 'path', required: true, schema: { type: 'string', maxLength: 60 } };
+const runParameter = {
+  name: 'id',
+  in: 'path',
+  required: true,
+  schema: { type: 'string', minLength: 1, maxLength: 60 },
+};
+const query = (name: string, description: string, schema: JsonSchema) => ({ name, in: 'query', description, schema });
+const pageParameters = [
+  query('path', 'Where in the result, such as rows.3.name.', { type: 'string', maxLength: 500 }),
+  query('offset', 'First element, character or key.', { type: 'integer', minimum: 0, maximum: 10_000_000, default: 0 }),
+  query('limit', 'At most so many of them.', { type: 'integer', minimum: 1, maximum: 30_000, default: 100 }),
+];
 const run = {
   description: 'The run.',
   content: { 'application/json': { schema: { $ref: '#/components/schemas/Run' } } },
@@ -131,8 +151,8 @@ const listPaths = {
   '/v1/runs/{id}': {
     get: {
       operationId: 'getRun',
-      summary: 'Read a kept run.',
-      parameters: [runParameter],
+      summary: 'Read a kept run, and its result page by page.',
+      parameters: [runParameter, ...pageParameters],
       responses: { 200: run, default: problem },
     },
     delete: {
@@ -144,7 +164,14 @@ const listPaths = {
   },
 };
 
+const toolPath = ({ name }: Pick<Definition, 'name'>): string => `/v1/tools/${name}`;
+
 function operation({ name, title, description, input, output }: Definition) {
+  const place = (...keys: string[]) =>
+    [
+      '#/paths',
+      ...[toolPath({ name }), 'post', ...keys, 'content', 'application/json', 'schema'].map(pointerToken),
+    ].join('/');
   return {
     operationId: name,
     summary: title,
@@ -157,11 +184,30 @@ function operation({ name, title, description, input, output }: Definition) {
         schema: { type: 'string', minLength: 1, maxLength: 200 },
       },
     ],
-    requestBody: jsonBody(input, false),
+    requestBody: jsonBody(movedTo(place('requestBody'), input), false),
     responses: {
-      200: { description: 'What it answered.', content: { 'application/json': { schema: output ?? {} } } },
+      200: {
+        description: 'What it answered.',
+        content: { 'application/json': { schema: movedTo(place('responses', '200'), output ?? {}) } },
+      },
       202: { $ref: '#/components/responses/Run' },
       default: problem,
     },
   };
+}
+
+/** A schema as a part of a larger document: its references point at where its own parts are now. */
+function movedTo(pointer: string, schema: JsonSchema): JsonSchema {
+  const { $schema, $id, ...rest } = schema;
+  const referring = new Set<unknown>(
+    readTree('', rest).flatMap((node) => (typeof node.schema.$ref === 'string' ? [node.schema] : [])),
+  );
+  if (referring.size === 0) return rest;
+  const move = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(move);
+    if (!isRecord(value)) return value;
+    const moved = Object.fromEntries(Object.entries(value).map(([key, one]) => [key, move(one)]));
+    return referring.has(value) ? { ...moved, $ref: `${pointer}${String(value.$ref).slice(1)}` } : moved;
+  };
+  return move(rest) as JsonSchema;
 }

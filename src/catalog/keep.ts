@@ -1,21 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallRequest, Outcome, Progress } from '../contracts.ts';
-import { type ErrorCode, WeaverError } from '../errors.ts';
+import { WeaverError } from '../errors.ts';
 import { canonicalJson, sha256 } from '../json.ts';
 import type { Log } from '../log.ts';
-import { leaseMs, type RunKeeper } from '../runs/keeper.ts';
+import type { HeldRun, RunKeeper } from '../runs/keeper.ts';
 import {
+  dropRun,
   endRun,
   findByKey,
   findRun,
   insertQuestion,
   insertRun,
   moveRun,
-  type NewRun,
   type Run,
+  type RunState,
   retentionMs,
 } from '../runs/table.ts';
 import type { Database } from '../store/database.ts';
+import { takeAnswer } from './resume.ts';
 import type { Tool } from './tool.ts';
 
 const twinPollMs = 100;
@@ -26,143 +28,164 @@ export interface KeepParts {
   log: Log;
 }
 
-/** A call that is about to run. `work` never throws, and ends soon after `signal` fires. */
+/** A call that is about to run. */
 export interface KeepableCall {
   tool: Tool;
   request: CallRequest;
   runId: string;
+  /** Never throws, ends soon after `signal` fires, and counts the call. */
   work(signal: AbortSignal, progress: (progress: Progress) => void): Promise<Outcome>;
+  /** Counts a call that need not run. */
+  record(outcome: Outcome): Outcome;
 }
 
 /**
  * Runs a call and keeps of it what must be kept: its outcome under an idempotency key, a run that goes on in the
- * background, a run that asks. A plain call is kept nowhere and costs nothing here.
- * @throws WeaverError `conflict` for a key that stands for another input, and those of the database.
+ * background, a run that asks. A plain call is kept nowhere and costs nothing here. Where the same key, or the same
+ * answer, has begun it before, it is not run again: its outcome is that of the first.
+ * @throws WeaverError `conflict` for a key that stands for another input or a question answered otherwise, `cancelled`,
+ * and those of the database.
  */
 export async function keepCall(parts: KeepParts, call: KeepableCall): Promise<Outcome> {
-  const twin = await claimKey(parts, call);
-  if (twin) return waitForTwin(parts, call, twin);
   const { request } = call;
-  const isKept = request.idempotencyKey !== undefined || request.resume !== undefined;
-  const kept = new KeptCall(parts, call, isKept);
-  if (request.backgroundAfterMs === undefined) return kept.finish();
-  return kept.finishOrHandOver(request.backgroundAfterMs);
+  const first = await claim(parts, call);
+  if (first) {
+    const outcome = await waitForTwin(parts, request, first);
+    return outcome ? call.record(outcome) : keepCall(parts, call);
+  }
+  const kept = new KeptCall(parts, call);
+  if (request.backgroundAfterMs === undefined) return kept.ended;
+  return kept.endedOrHandedOver(request.backgroundAfterMs);
 }
 
-class KeptCall {
+class KeptCall implements HeldRun {
+  readonly tenant: string;
+  readonly id: string;
+  progress: Progress | undefined;
+  /** The outcome, once it is kept where it is to be kept. */
+  readonly ended: Promise<Outcome>;
   readonly #parts: KeepParts;
   readonly #call: KeepableCall;
   readonly #stop = new AbortController();
   readonly #onAbort = () => this.#stop.abort();
-  readonly #work: Promise<Outcome>;
   #isKept: boolean;
-  #handedOver: Promise<boolean> | undefined;
-  #retentionMs: number = retentionMs.plain;
+  #isOver = false;
+  #handingOver: Promise<boolean> | undefined;
+  #retentionMs: number;
 
-  constructor(parts: KeepParts, call: KeepableCall, isKept: boolean) {
+  constructor(parts: KeepParts, call: KeepableCall) {
+    const { signal, principal, idempotencyKey, resume } = call.request;
     this.#parts = parts;
     this.#call = call;
-    this.#isKept = isKept;
-    const { signal, progress } = call.request;
+    this.tenant = principal.tenant;
+    this.id = call.runId;
+    this.#isKept = idempotencyKey !== undefined || resume !== undefined;
+    this.#retentionMs = resume ? retentionMs.kept : retentionMs.plain;
     signal.addEventListener('abort', this.#onAbort, { once: true });
     if (signal.aborted) this.#stop.abort();
-    const held = { ...this.#key(), cancel: () => this.#stop.abort(), progress: undefined as Progress | undefined };
-    if (isKept) parts.keeper.hold(held);
-    this.#held = held;
-    this.#work = call.work(this.#stop.signal, (now) => {
-      held.progress = now;
-      progress?.(now);
-    });
+    this.ended = this.#run();
+    if (this.#isKept) parts.keeper.hold(this);
   }
 
-  readonly #held: Parameters<RunKeeper['hold']>[0];
-
-  #key = () => ({ tenant: this.#call.request.principal.tenant, id: this.#call.runId });
-
-  /** Waits for the outcome, and keeps it where it is to be kept. */
-  async finish(): Promise<Outcome> {
-    const outcome = await this.#work;
-    this.#call.request.signal.removeEventListener('abort', this.#onAbort);
-    await this.#handedOver;
-    if (outcome.status === 'asks') return this.#keepQuestion(outcome);
-    if (this.#isKept) await this.#keepEnd(outcome);
-    return outcome;
+  cancel(error: WeaverError): void {
+    this.#stop.abort(error);
   }
 
   /** The outcome, or after so many milliseconds the run that goes on without the caller. */
-  async finishOrHandOver(afterMs: number): Promise<Outcome> {
-    const finished = this.finish();
+  async endedOrHandedOver(afterMs: number): Promise<Outcome> {
     const timer = new AbortController();
     const late = sleep(afterMs, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
-    const first = await Promise.race([finished, late]).finally(() => timer.abort());
+    const first = await Promise.race([this.ended, late]).finally(() => timer.abort());
     if (first !== 'late') return first;
-    this.#handedOver = this.#handOver();
-    if (!(await this.#handedOver)) return finished;
-    finished.catch((error: unknown) =>
-      this.#parts.log.warn({ error, run: this.#call.runId }, 'a run could not be kept'),
-    );
-    return { status: 'running', runId: this.#call.runId };
+    if (!this.#isOver) this.#handingOver = this.#handOver();
+    // What has ended meanwhile is kept all the same, but its caller need not ask for it.
+    if (!(await this.#handingOver) || this.#isOver) return this.ended;
+    this.ended.catch((error: unknown) => this.#parts.log.warn({ error, run: this.id }, 'a run could not be kept'));
+    return { status: 'running', runId: this.id };
+  }
+
+  async #run(): Promise<Outcome> {
+    const { request, work } = this.#call;
+    const outcome = await work(this.#stop.signal, (now) => {
+      this.progress = now;
+      request.progress?.(now);
+    });
+    this.#isOver = true;
+    request.signal.removeEventListener('abort', this.#onAbort);
+    const isInBackground = await this.#handingOver;
+    this.#parts.keeper.release(this);
+    if (outcome.status === 'asks') return this.#keepQuestion(outcome);
+    if (this.#isKept) await this.#keepEnd(outcome, isInBackground === true);
+    return outcome;
   }
 
   // From here on the caller's signal does not end the run: cancel_run and the deadline do.
   async #handOver(): Promise<boolean> {
-    this.#retentionMs = retentionMs.kept;
+    const { database, keeper, log } = this.#parts;
+    const now = Date.now();
+    const row = this.#row('running', now + keeper.leaseMs);
     try {
-      if (!this.#isKept) await this.#parts.database.write((trx) => insertRun(trx, this.#row('running'), Date.now()));
+      const isRunning = await database.write((trx) =>
+        this.#isKept ? moveRun(trx, this, 'running', row, now) : insertRun(trx, row, now),
+      );
+      if (!isRunning) return false;
     } catch (error) {
-      this.#parts.log.warn({ error }, 'a long call could not go on in the background; its caller waits');
+      log.warn({ error }, 'a long call could not go on in the background; its caller waits');
       return false;
     }
     this.#call.request.signal.removeEventListener('abort', this.#onAbort);
-    this.#parts.keeper.hold(this.#held);
     this.#isKept = true;
+    this.#retentionMs = retentionMs.kept;
+    if (!this.#isOver) keeper.hold(this);
     return true;
   }
 
   async #keepQuestion(outcome: Extract<Outcome, { status: 'asks' }>): Promise<Outcome> {
-    const { database, keeper } = this.#parts;
-    const { tenant, id } = this.#key();
+    const { question } = outcome;
     const now = Date.now();
-    keeper.release(id);
-    await database.write(async (trx) => {
-      if (this.#isKept) await moveRun(trx, tenant, id, 'running', 'asks', null, now);
-      else await insertRun(trx, this.#row('asks'), now);
-      await insertQuestion(trx, tenant, id, outcome.question, now);
+    const row = this.#row('asks', question.expiresAt);
+    await this.#parts.database.write(async (trx) => {
+      const isAsking = this.#isKept ? await moveRun(trx, this, 'running', row, now) : await insertRun(trx, row, now);
+      if (!isAsking) throw new WeaverError('cancelled', `${this.#call.tool.name} was cancelled before it could ask.`);
+      await insertQuestion(trx, this, question, now);
     });
-    return { ...outcome, runId: id };
+    return { ...outcome, runId: this.id };
   }
 
-  async #keepEnd(outcome: Outcome): Promise<void> {
-    const { database, keeper, log } = this.#parts;
-    const { tenant, id } = this.#key();
+  async #keepEnd(outcome: Outcome, isInBackground: boolean): Promise<void> {
+    const { database, log } = this.#parts;
     const now = Date.now();
-    keeper.release(id);
+    const end = { ...endOf(outcome), expiresAt: now + this.#retentionMs };
+    const isFree = isRefusal(outcome) && !isInBackground && !this.#call.request.resume;
     try {
-      await database.write((trx) =>
-        endRun(trx, tenant, id, { ...endOf(outcome), expiresAt: now + this.#retentionMs }, now),
-      );
+      await database.write(async (trx) => {
+        if (isFree) await dropRun(trx, this);
+        else await endRun(trx, this, end, now);
+      });
     } catch (error) {
       // The caller has the outcome all the same; only who asks for the run later will not.
-      log.warn({ error, run: id }, 'the outcome of a run could not be kept');
+      log.warn({ error, run: this.id }, 'the outcome of a run could not be kept');
     }
   }
 
-  #row(state: 'running' | 'asks'): NewRun {
-    return newRun(this.#call, state, retentionMs.kept);
+  #row(state: 'running' | 'asks', leaseUntil: number) {
+    return newRun(this.#call, state, leaseUntil, Math.max(Date.now() + retentionMs.kept, leaseUntil));
   }
 }
 
-function newRun({ tool, request, runId }: KeepableCall, state: 'running' | 'asks', keepMs: number): NewRun {
+// Nothing was begun, and trying again can work: the key must not stand in the way for an hour.
+const isRefusal = (outcome: Outcome): boolean => outcome.status === 'failed' && outcome.error.code === 'busy';
+
+function newRun({ tool, request, runId }: KeepableCall, state: RunState, leaseUntil: number, expiresAt: number) {
   const { input, principal, via } = request;
-  const now = Date.now();
   return {
     id: runId,
     tool: tool.name,
     version: tool.version,
     request: { input, principal, via },
     state,
-    ...(state === 'running' && { leaseUntil: now + leaseMs }),
-    expiresAt: now + keepMs,
+    leaseUntil,
+    expiresAt,
   };
 }
 
@@ -172,44 +195,52 @@ function endOf(outcome: Outcome): { state: 'done' | 'failed' | 'cancelled'; outc
   return { state: outcome.error.code === 'cancelled' ? 'cancelled' : 'failed', outcome: outcome.error.toJSON() };
 }
 
-/** Takes the key for this call; gives the run that has it already. */
-async function claimKey({ database }: KeepParts, call: KeepableCall): Promise<Run | undefined> {
-  const { idempotencyKey, principal, input, resume } = call.request;
-  if (idempotencyKey === undefined || resume) return undefined;
-  const inputHash = sha256(canonicalJson({ tool: call.tool.name, input }));
-  const row = { ...newRun(call, 'running', retentionMs.plain), key: { idempotencyKey, inputHash } };
-  const isFirst = await database.write((trx) => insertRun(trx, row, Date.now()));
+/** Takes the key, or the answer, for this call; gives the run that has it already. */
+async function claim(parts: KeepParts, call: KeepableCall): Promise<Run | undefined> {
+  const { resume, idempotencyKey } = call.request;
+  if (resume) return takeAnswer(parts, call.request);
+  return idempotencyKey === undefined ? undefined : claimKey(parts, call, idempotencyKey);
+}
+
+async function claimKey(parts: KeepParts, call: KeepableCall, idempotencyKey: string): Promise<Run | undefined> {
+  const { database, keeper } = parts;
+  const { principal, tool, version, input } = call.request;
+  // The version that was asked for, not the one that ran: a later version must not make the same request another.
+  const inputHash = sha256(canonicalJson({ tool, version, input }));
+  const now = Date.now();
+  const run = newRun(call, 'running', now + keeper.leaseMs, now + retentionMs.plain);
+  const isFirst = await database.write((trx) => insertRun(trx, { ...run, key: { idempotencyKey, inputHash } }, now));
   if (isFirst) return undefined;
   const twin = await findByKey(database.read, principal, idempotencyKey, Date.now());
-  if (twin?.inputHash === inputHash) return twin.run;
+  // Gone between two looks: the key is free by now.
+  if (!twin) return claimKey(parts, call, idempotencyKey);
+  if (twin.inputHash === inputHash) return twin.run;
   throw new WeaverError('conflict', 'The idempotency key was used for another call.', {
     hint: 'Use a new key for each new call; the same key and input give the outcome of the first.',
   });
 }
 
-async function waitForTwin({ database }: KeepParts, { request }: KeepableCall, first: Run): Promise<Outcome> {
-  const { tenant } = request.principal;
-  const giveUpAt = Date.now() + (request.backgroundAfterMs ?? Number.POSITIVE_INFINITY);
-  let run = first;
-  while (run.state === 'running' && Date.now() < giveUpAt) {
-    if (request.signal.aborted) throw new WeaverError('cancelled', `${run.tool} was cancelled by its caller.`);
+/** The outcome of the run that was first, or that it runs when the caller's time is over; undefined when it is gone. */
+async function waitForTwin(
+  { database }: Pick<KeepParts, 'database'>,
+  { principal: { tenant }, signal, backgroundAfterMs = Number.POSITIVE_INFINITY }: CallRequest,
+  first: Run,
+): Promise<Outcome | undefined> {
+  const giveUpAt = Date.now() + backgroundAfterMs;
+  let run: Run | undefined = first;
+  while (run?.state === 'running' && Date.now() < giveUpAt) {
+    if (signal.aborted) throw new WeaverError('cancelled', `${run.tool} was cancelled by its caller.`);
     await sleep(twinPollMs);
-    run = (await findRun(database.read, tenant, run.id, Date.now())) ?? run;
+    run = await findRun(database.read, { tenant, id: first.id }, Date.now());
   }
-  return outcomeOf(run);
+  return run && outcomeOf(run);
 }
 
 /** A kept run as the outcome of its call. */
-export function outcomeOf(run: Run): Outcome {
-  if (run.state === 'done') return { status: 'done', value: run.value };
-  if (run.state === 'asks' && run.question) return { status: 'asks', question: run.question, runId: run.id };
-  if (run.state === 'running') return { status: 'running', runId: run.id };
-  const { code, message, hint, details } = run.error ?? {
-    code: 'unavailable',
-    message: `${run.tool} ended without an outcome.`,
-  };
-  return {
-    status: 'failed',
-    error: new WeaverError(code as ErrorCode, message, { ...(hint && { hint }), ...(details && { details }) }),
-  };
+export function outcomeOf({ id, tool, state, value, question, error }: Run): Outcome {
+  if (state === 'done') return { status: 'done', value };
+  if (state === 'asks' && question) return { status: 'asks', question, runId: id };
+  if (state === 'running') return { status: 'running', runId: id };
+  const { code, message, ...extras } = error ?? { code: 'unavailable', message: `${tool} ended without an outcome.` };
+  return { status: 'failed', error: new WeaverError(code, message, extras) };
 }

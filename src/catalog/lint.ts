@@ -1,5 +1,4 @@
 import { byteLength, isRecord } from '../json.ts';
-import { readTree } from './schema-tree.ts';
 import type { Tool } from './tool.ts';
 
 /** What a host would do to one tool of the list, and why. */
@@ -68,9 +67,10 @@ export function lintTools(tools: readonly Listed[]): LintReport {
     costs: costs.slice(0, shownCosts),
     remarks: [
       ...remarks,
-      ...heavy.map(({ tool, tokens }) =>
-        remark('every host', tool, 'warns', `costs about ${tokens} tokens wherever it is listed`),
-      ),
+      ...heavy.map(({ tool, tokens }) => warning(tool, `costs about ${tokens} tokens wherever it is listed`)),
+      ...tools
+        .filter(({ input }) => !hasDescribedProperties(input))
+        .map(({ name }) => warning(name, 'some of its parameters have no description')),
     ],
   };
 }
@@ -102,10 +102,10 @@ function lintTool(host: string, rules: HostRules, { name, description, input }: 
   if (rules.rootCombinators !== 'takes' && rootWords.length > 0) {
     found.push(remark(host, name, rules.rootCombinators, `its input schema has ${rootWords.join(', ')} at the root`));
   }
-  if (!hasDescribedProperties(input))
-    found.push(remark(host, name, 'warns', 'some of its parameters have no description'));
-  return host === 'Claude Code' ? found : found.filter(({ effect }) => effect !== 'warns');
+  return found;
 }
+
+const warning = (tool: string, why: string): Remark => remark('every host', tool, 'warns', why);
 
 const remark = (host: string, tool: string, effect: Remark['effect'], why: string): Remark => ({
   host,
@@ -114,9 +114,7 @@ const remark = (host: string, tool: string, effect: Remark['effect'], why: strin
   why,
 });
 
-function hasDescribedProperties(input: Record<string, unknown>): boolean {
-  const [root] = readTree('', input);
-  const properties = root?.schema.properties;
+function hasDescribedProperties({ properties }: Record<string, unknown>): boolean {
   return (
     !isRecord(properties) ||
     Object.values(properties).every((one) => isRecord(one) && typeof one.description === 'string')

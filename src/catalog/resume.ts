@@ -1,7 +1,9 @@
-import { type Answer, type CallRequest, isReviewer, type Principal, type Question } from '../contracts.ts';
+import { type Answer, type CallRequest, isReviewer, type Question } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
-import { leaseMs } from '../runs/keeper.ts';
-import { findRun, keepAnswer, moveRun, type Run } from '../runs/table.ts';
+import { isSameJson } from '../json.ts';
+import type { RunKeeper } from '../runs/keeper.ts';
+import { getRun } from '../runs/read.ts';
+import { findQuestion, keepAnswer, moveRun, type Run, retentionMs } from '../runs/table.ts';
 import type { Database } from '../store/database.ts';
 import { compileValidator } from './validator.ts';
 
@@ -11,72 +13,97 @@ export interface ResumeRules {
 }
 
 /**
- * Takes an answer to what a kept run asks, and gives the request with which the run goes on, under its own principal.
- * An answer is taken once, whichever process takes it.
- * @throws WeaverError `not_found`, `conflict` (answered before, or nothing is asked), `timed_out`, `needs_person`,
- * `not_allowed`, `bad_input` when the answer does not fit the form.
+ * The request with which a kept run goes on, under its own principal, once the answer to what it asks is found to be one.
+ * Nothing is taken yet: `takeAnswer` does that.
+ * @throws WeaverError `not_found`, `conflict` (the run asks no such thing), `timed_out`, `needs_person`, `not_allowed`,
+ * `bad_input` when the answer does not fit the form.
  */
-export async function takeUp(database: Database, request: CallRequest, rules: ResumeRules): Promise<CallRequest> {
-  const { runId = '', answer } = request.resume ?? {};
-  const now = Date.now();
-  const run = await findRun(database.read, request.principal.tenant, runId, now);
-  if (!run?.request)
-    throw new WeaverError('not_found', `There is no run ${JSON.stringify(runId.slice(0, 60))}.`, {
-      hint: 'list_runs shows them.',
-    });
-  if (!answer)
-    throw new WeaverError('bad_input', `${runId}: an answer is missing.`, { hint: 'get_run shows what it asks.' });
-  const question = openQuestion(run, answer);
-  checkRight(run, question, answer, rules);
-  const problems = (await compileValidator({ ...question.form }, 'input'))(answer.value);
-  if (problems.length > 0) {
-    const shown = problems.map((problem) => problem.replace(/^input/, 'answer'));
-    throw new WeaverError('bad_input', `${run.tool}: ${shown.join('; ')}`, {
-      hint: 'get_run shows the form.',
-      details: { problems: shown },
-    });
-  }
-  await database.write(async (trx) => {
-    const isFirst = await keepAnswer(trx, request.principal.tenant, answer);
-    const isTaken =
-      isFirst && (await moveRun(trx, request.principal.tenant, run.id, 'asks', 'running', now + leaseMs, now));
-    if (!isTaken) throw answeredBefore(run);
-  });
-  const { input, principal, via } = run.request;
-  return {
-    ...request,
-    tool: run.tool,
-    version: run.version,
-    input,
-    principal,
-    via,
-    idempotencyKey: undefined,
-  } as CallRequest;
-}
-
-function openQuestion(run: Run, answer: Answer): Question {
-  if (run.state === 'failed' && run.error?.code === 'timed_out') {
+export async function resumedRequest(
+  database: Database,
+  request: CallRequest,
+  rules: ResumeRules,
+): Promise<CallRequest> {
+  const { runId, answer } = answered(request);
+  const run = await getRun(database, answer.by, runId, Date.now());
+  const asked = await findQuestion(database.read, { tenant: answer.by.tenant, id: runId }, answer.questionId);
+  if (!asked || !run.request) throw asksNoSuchThing(runId);
+  checkRight(run, asked.question, answer, rules);
+  if (!asked.answer && asked.question.expiresAt < Date.now()) {
     throw new WeaverError('timed_out', `${run.id}: the time to answer is over.`, { hint: `Call ${run.tool} again.` });
   }
-  if (run.state !== 'asks' || run.question?.id !== answer.questionId) throw answeredBefore(run);
-  return run.question;
+  await checkForm(run, asked.question, answer);
+  const { version, idempotencyKey, ...rest } = request;
+  const { input, principal, via } = run.request;
+  return { ...rest, tool: run.tool, ...(run.version !== undefined && { version: run.version }), input, principal, via };
 }
 
-const answeredBefore = (run: Run): WeaverError =>
-  new WeaverError('conflict', `${run.id} does not ask that, or not any more: it is ${run.state}.`, {
+/**
+ * Takes the answer, once, whichever process does; gives the run where the same answer was taken before.
+ * @throws WeaverError `conflict` when another answer was taken, or the run asks no more.
+ */
+export async function takeAnswer(
+  { database, keeper }: { database: Database; keeper: Pick<RunKeeper, 'leaseMs'> },
+  request: CallRequest,
+): Promise<Run | undefined> {
+  const { runId, answer } = answered(request);
+  const key = { tenant: answer.by.tenant, id: runId };
+  const now = Date.now();
+  const going = { state: 'running' as const, leaseUntil: now + keeper.leaseMs, expiresAt: now + retentionMs.kept };
+  const isTaken = await database.write(async (trx) => {
+    if (!(await keepAnswer(trx, key, answer))) return false;
+    if (await moveRun(trx, key, 'asks', going, now)) return true;
+    // Cancelled meanwhile: an answer without effect is not kept.
+    throw asksNoSuchThing(runId);
+  });
+  if (isTaken) return undefined;
+  const asked = await findQuestion(database.read, key, answer.questionId);
+  const isRepeated = asked?.answer?.by === answer.by.id && isSameJson(asked.answer.value, answer.value);
+  if (isRepeated) return getRun(database, answer.by, runId, now);
+  throw asksNoSuchThing(runId);
+}
+
+function answered({ resume }: CallRequest): { runId: string; answer: Answer } {
+  const { runId = '', answer } = resume ?? {};
+  if (answer) return { runId, answer };
+  throw new WeaverError('bad_input', `${runId}: an answer is missing.`, { hint: 'get_run shows what it asks.' });
+}
+
+const asksNoSuchThing = (runId: string): WeaverError =>
+  new WeaverError('conflict', `${runId} does not ask that, or not any more.`, {
     hint: 'get_run shows where it stands.',
   });
 
-function checkRight(run: Run, question: Question, { by, how }: Answer, { elicitationCounts }: ResumeRules): void {
-  if (question.for === 'person' && !isReviewer(by) && !(how === 'elicitation' && elicitationCounts)) {
-    throw new WeaverError('needs_person', `${run.id} asks a person; an agent may not answer.`, {
-      hint: `Ask the person to run in a terminal: toolweaver run answer ${run.id}`,
-      details: { run: run.id },
-    });
-  }
-  if (question.approvers && !question.approvers.includes(by.id)) throw notAsked(run, by);
-  if (by.kind !== 'person' && by.id !== run.principal) throw notAsked(run, by);
+/** Why somebody may not answer a question in this way: it asks a person, or it asks others. */
+export function whyNotAnswer(
+  { for: asked, approvers }: Question,
+  { by, how }: Pick<Answer, 'by' | 'how'>,
+  { elicitationCounts }: ResumeRules,
+): 'person' | 'approvers' | undefined {
+  if (asked === 'person' && !isReviewer(by) && !(how === 'elicitation' && elicitationCounts)) return 'person';
+  return approvers && !approvers.includes(by.id) ? 'approvers' : undefined;
 }
 
-const notAsked = (run: Run, by: Principal): WeaverError =>
-  new WeaverError('not_allowed', `${run.id} does not ask ${by.id}.`, { hint: 'The run names who may answer.' });
+function checkRight({ id }: Run, question: Question, answer: Answer, rules: ResumeRules): void {
+  const why = whyNotAnswer(question, answer, rules);
+  if (why === 'person') {
+    throw new WeaverError('needs_person', `${id} asks a person; an agent may not answer.`, {
+      hint: `Ask the person to run in a terminal: toolweaver run answer ${id}`,
+      details: { run: id },
+    });
+  }
+  if (why === 'approvers') {
+    throw new WeaverError('not_allowed', `${id} does not ask ${answer.by.id}.`, {
+      hint: `It asks ${question.approvers?.join(', ')}.`,
+    });
+  }
+}
+
+async function checkForm(run: Run, { form }: Question, { value }: Answer): Promise<void> {
+  const fits = await compileValidator({ ...form, additionalProperties: false }, 'input');
+  const problems = fits(value).map((problem) => problem.replace(/^input/, 'answer'));
+  if (problems.length === 0) return;
+  throw new WeaverError('bad_input', `${run.tool}: ${problems.join('; ')}`, {
+    hint: `It still asks: get_run ${JSON.stringify({ run_id: run.id })} shows the form.`,
+    details: { problems, run_id: run.id },
+  });
+}

@@ -41,6 +41,8 @@ export interface Tool {
   readonly capabilities?: Capabilities;
   /** Only of tools that hand their call to another (`call_tool`): which one, and whether it must be read-only. */
   forward?(input: unknown): { tool: string; version?: string; input: unknown; onlyReading: boolean };
+  /** Only of the tool that answers a run (`answer_run`): the run that goes on, and with which answer. */
+  answers?(input: unknown, request: CallRequest): NonNullable<CallRequest['resume']>;
   /** More words that search may find it by. */
   readonly words?: { useWhen: string[]; exampleRequests: string[]; tags: string[]; code?: string };
   /** May throw a WeaverError, which becomes a failed outcome. */

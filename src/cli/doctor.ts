@@ -6,6 +6,7 @@ import type { App } from '../app.ts';
 import { toWeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
 import { defaultLimits } from '../sandbox/sandbox.ts';
+import type { Db } from '../store/tables.ts';
 import { action, addCommand, type Cli, withApp } from './command.ts';
 import { columns, print } from './output.ts';
 
@@ -74,14 +75,24 @@ function home({ loaded: { config } }: Cli): string {
   return config.home;
 }
 
-async function database({ database: { read, file } }: App): Promise<string> {
-  const { rows } = await sql<{ quick_check: string }>`pragma quick_check`.execute(read);
-  if (rows[0]?.quick_check !== 'ok') throw new Error(`damaged: ${rows.map((row) => row.quick_check).join('; ')}`);
+async function database({ database: { read, file, kind } }: App): Promise<string> {
+  const state = kind === 'sqlite' ? await quickCheck(read) : await serverVersion(read);
   const count = await read
     .selectFrom('versions')
     .select((eb) => eb.fn.countAll().as('all'))
     .executeTakeFirst();
-  return `${file}, ${Number(count?.all ?? 0)} versions, quick check ok`;
+  return `${file}, ${Number(count?.all ?? 0)} versions, ${state}`;
+}
+
+async function quickCheck(read: Db): Promise<string> {
+  const { rows } = await sql<{ quick_check: string }>`pragma quick_check`.execute(read);
+  if (rows[0]?.quick_check !== 'ok') throw new Error(`damaged: ${rows.map((row) => row.quick_check).join('; ')}`);
+  return 'quick check ok';
+}
+
+async function serverVersion(read: Db): Promise<string> {
+  const { rows } = await sql<{ version: string }>`select version() as version`.execute(read);
+  return rows[0]?.version.split(' on ')[0] ?? 'unknown server';
 }
 
 async function sandbox(app: App): Promise<string> {

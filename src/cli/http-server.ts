@@ -1,21 +1,20 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { localPerson, localTenant } from '../access/principals.ts';
-import { createToken, principalOf, revokeToken } from '../access/tokens.ts';
+import { firstToken } from '../access/first-token.ts';
+import { localTenant } from '../access/principals.ts';
 import type { App } from '../app.ts';
 import type { Config } from '../config.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import { type Authenticate, authenticateByToken, authenticateNobody } from '../http/auth.ts';
 import { isLoopback } from '../http/gate.ts';
-import { type Exchange, type Listener, openListener, type Route } from '../http/listener.ts';
+import { type Exchange, type ListenerTimes, openListener, type Route } from '../http/listener.ts';
 import { challengeFor, metadataRoutes } from '../http/metadata.ts';
 import { authenticateByOAuth, type OAuthRules } from '../http/oauth.ts';
 import { sendJson } from '../http/problem.ts';
-import { createMcpEdge } from '../server/http.ts';
+import { createMcpEdge, type McpEdge, type McpEdgeOptions } from '../server/http.ts';
 import { apiRoutes } from '../web/api.ts';
 
-const graceMs = 10_000;
+const callsEndMs = 10_000;
 const lookMs = 2_000;
 
 export interface HttpServer {
@@ -26,57 +25,72 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+export interface HttpServerOptions extends McpEdgeOptions {
+  /** How long calls under way have to end, in milliseconds. */
+  graceMs?: number;
+  times?: Partial<ListenerTimes>;
+}
+
 /**
  * Serves MCP at `/mcp` and the JSON API at `/v1`, with `/healthz` and `/readyz`.
  * @throws WeaverError `bad_input` for settings that do not go together, `not_supported` when the address is taken.
  */
-export async function openHttpServer(app: App): Promise<HttpServer> {
-  const { config, log } = app;
-  const { host, port } = splitAddress(config.httpAddress);
-  if (config.auth === 'none' && !isLoopback(host)) {
-    throw new WeaverError('bad_input', `${config.httpAddress} can be reached from elsewhere, and auth is none.`, {
-      hint: 'Use --auth token or --auth oauth, or listen on 127.0.0.1.',
-    });
-  }
-  let listener: Listener | undefined;
-  const publicUrl = () =>
-    config.auth === 'oauth' && config.audience ? new URL(config.audience).origin : (listener?.url ?? '');
+export async function openHttpServer(app: App, options: HttpServerOptions = {}): Promise<HttpServer> {
+  const { config, log, database } = app;
+  const { host, port } = listenAddress(config);
   const oauth = config.auth === 'oauth' ? oauthRules(config) : undefined;
-  const tokenFile = config.auth === 'token' ? await firstToken(app) : undefined;
-  const edge = createMcpEdge(app);
-  const routes: Route[] = [
-    edge.route,
-    ...apiRoutes({ ...app, publicUrl }),
-    ...healthRoutes(app),
-    ...(oauth ? metadataRoutes(publicUrl, oauth) : []),
-  ];
-  listener = await openListener({
+  const tokenFile = config.auth === 'token' ? await firstToken(database, config.home, Date.now()) : undefined;
+  const edge = createMcpEdge(app, options);
+  let url = '';
+  const publicUrl = () => (oauth ? new URL(oauth.audience).origin : url);
+  const opened = openListener({
     host,
     port,
     gate: { hosts: config.httpAllowedHosts, origins: config.httpAllowedOrigins },
     authenticate: authenticator(app, oauth),
-    challenge: challengeFor(publicUrl, oauth !== undefined),
-    routes,
+    challenge: challengeFor(oauth),
+    routes: [
+      edge.route,
+      ...apiRoutes({ ...app, publicUrl }),
+      ...healthRoutes(app),
+      ...(oauth ? metadataRoutes(oauth) : []),
+    ],
     log,
+    times: options.times,
   });
-  const look = lookAround(app);
-  const { url, close } = listener;
+  const listener = await opened.catch(async (error: unknown) => {
+    await edge.close();
+    throw error;
+  });
+  url = listener.url;
+  const look = lookAround(app, edge);
   return {
     url,
     ...(tokenFile !== undefined && { tokenFile }),
     async close() {
       clearInterval(look);
-      const closed = close(graceMs + 500);
-      for (const giveUpAt = Date.now() + graceMs; edge.underWay() > 0 && Date.now() < giveUpAt; ) await sleep(20);
+      listener.stop();
+      const giveUpAt = Date.now() + (options.graceMs ?? callsEndMs);
+      while (listener.underWay() > 0 && Date.now() < giveUpAt) await sleep(20);
       await edge.close();
-      await closed;
+      await listener.close();
     },
   };
 }
 
-function splitAddress(address: string): { host: string; port: number } {
-  const at = address.lastIndexOf(':');
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
+function listenAddress({ httpAddress, auth }: Config): { host: string; port: number } {
+  const at = httpAddress.lastIndexOf(':');
+  const host = httpAddress.slice(0, at).replace(/^\[|\]$/g, '');
+  const port = Number(httpAddress.slice(at + 1));
+  if (port > 65_535) {
+    throw new WeaverError('bad_input', `${httpAddress} has no port that exists.`, { hint: 'Ports end at 65535.' });
+  }
+  if (auth === 'none' && !isLoopback(host)) {
+    throw new WeaverError('bad_input', `${httpAddress} can be reached from elsewhere, and auth is none.`, {
+      hint: 'Use --auth token or --auth oauth, or listen on 127.0.0.1.',
+    });
+  }
+  return { host, port };
 }
 
 function authenticator({ config, database }: App, oauth: OAuthRules | undefined): Authenticate {
@@ -85,58 +99,43 @@ function authenticator({ config, database }: App, oauth: OAuthRules | undefined)
 }
 
 function oauthRules({ issuer, audience }: Config): OAuthRules {
-  if (issuer !== undefined && audience !== undefined && URL.canParse(audience)) return { issuer, audience };
+  const isAddress = audience !== undefined && /^https?:/.test(audience) && URL.canParse(audience);
+  if (issuer !== undefined && isAddress) return { issuer, audience };
   throw new WeaverError('bad_input', 'auth is oauth, but issuer or audience is not set to an address.', {
     hint: 'Give --issuer https://issuer.example.com and --audience https://this-server.example.com/mcp.',
   });
 }
 
-/** The file with an agent's token, made at the first start; readable by this user only. */
-async function firstToken({ config, database }: App): Promise<string> {
-  const file = join(config.home, 'token');
-  const known = await readFile(file, 'utf8').catch(() => undefined);
-  // A token that was revoked stays revoked: only one that this database does not know is made anew.
-  if (known !== undefined && (await principalOf(database, known.trim(), Date.now())) !== 'unknown') return file;
-  const by = localPerson();
-  const request = { name: 'local', kind: 'agent' as const, roles: ['author'] };
-  const { token, info } = await createToken(database, by, request, Date.now());
-  try {
-    await writeFile(file, `${token}\n`, { mode: 0o600, flag: known === undefined ? 'wx' : 'w' });
-  } catch (error) {
-    await revokeToken(database, by.tenant, info.id, Date.now());
-    // Another server has made the file just now.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  return file;
+function healthRoutes(app: App): Route[] {
+  const route = (path: string, check: () => Promise<void>): Route => ({
+    path,
+    methods: ['GET', 'HEAD'],
+    isOpen: true,
+    handle: ({ response }: Exchange) =>
+      check().then(
+        () => sendJson(response, 200, { status: 'ok' }),
+        (error: unknown) => {
+          app.log.warn({ error }, `${path} is not well`);
+          sendJson(response, 503, { status: 'unavailable', database: toWeaverError(error).code });
+        },
+      ),
+  });
+  return [route('/healthz', async () => {}), route('/readyz', () => askDatabase(app))];
 }
 
-function healthRoutes({ database, source }: App): Route[] {
-  const handle =
-    (check: () => Promise<void>) =>
-    async ({ response }: Exchange) => {
-      try {
-        await check();
-        sendJson(response, 200, { status: 'ok' });
-      } catch (error) {
-        sendJson(response, 503, { status: 'unavailable', database: toWeaverError(error).code });
-      }
-    };
-  return [
-    { path: '/healthz', isOpen: true, handle: handle(async () => {}) },
-    {
-      path: '/readyz',
-      isOpen: true,
-      handle: handle(async () => {
-        await source.freshen(localTenant);
-        await database.read.selectFrom('generation').select('value').limit(1).execute();
-      }),
-    },
-  ];
+async function askDatabase({ database, source }: App): Promise<void> {
+  await source.freshen(localTenant);
+  await database.read.selectFrom('generation').select('value').limit(1).execute();
+  // An open file that somebody deleted goes on answering, and what is written to it is lost.
+  if (database.kind === 'sqlite' && database.file !== ':memory:') await access(database.file);
 }
 
 // What other processes on this home save is announced too, without waiting for a request.
-function lookAround({ source, log }: App): NodeJS.Timeout {
+function lookAround({ source, log }: App, edge: McpEdge): NodeJS.Timeout {
+  const look = async () => {
+    for (const tenant of new Set([localTenant, ...edge.tenants()])) await source.freshen(tenant);
+  };
   return setInterval(() => {
-    source.freshen(localTenant).catch((error: unknown) => log.warn({ error }, 'the library could not be read'));
+    look().catch((error: unknown) => log.warn({ error }, 'the library could not be read'));
   }, lookMs).unref();
 }

@@ -46,6 +46,21 @@ async function serveHttp(app: App, { signal, asJson }: Cli): Promise<void> {
       ? `${JSON.stringify({ mcp, api: `${url}/v1`, token_file: tokenFile ?? null })}\n`
       : `MCP      ${mcp}\nJSON     ${url}/v1/openapi.json\n${tokenFile === undefined ? '' : `token    in ${tokenFile}\n`}`,
   );
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  if (!signal.aborted) await askedToEnd();
   await server.close();
+}
+
+/**
+ * Resolves at Ctrl-C or SIGTERM; a second one ends the process at once. In place of what other commands do at them, which
+ * ends the process after a moment: here calls under way may end first.
+ */
+function askedToEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      for (const name of ['SIGINT', 'SIGTERM'] as const)
+        process.removeAllListeners(name).once(name, () => process.exit(1));
+      resolve();
+    };
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(name).once(name, end);
+  });
 }

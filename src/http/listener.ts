@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Principal } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Authenticate } from './auth.ts';
-import { checkGate, type GateRules, isListedOrigin } from './gate.ts';
-import { sendProblem } from './problem.ts';
+import { createGate, type Gate, type GateRules } from './gate.ts';
+import { sendProblem, statusOf, wrongMethod } from './problem.ts';
 
 /** One request and the answer to it. */
 export interface Exchange {
@@ -14,12 +15,23 @@ export interface Exchange {
   url: URL;
   /** Fires when the client is gone before the answer is whole. */
   signal: AbortSignal;
+  /** Set for an answer that stays open by itself, as a stream of events does: the end of the server does not wait for it. */
+  isLasting: boolean;
 }
 
 /** Something that is served under a path; with a `/` at its end, under all that begin with it. */
-export type Route =
-  | { path: string; isOpen: true; handle(exchange: Exchange): Promise<void> }
-  | { path: string; isOpen?: false; handle(exchange: Exchange, principal: Principal): Promise<void> };
+export type Route = { path: string; methods: readonly string[] } & (
+  | { isOpen: true; handle(exchange: Exchange): Promise<void> }
+  | { isOpen?: false; handle(exchange: Exchange, principal: Principal): Promise<void> }
+);
+
+export interface ListenerTimes {
+  /** For all headers of a request. */
+  headersTimeout: number;
+  /** For a whole request. */
+  requestTimeout: number;
+  connectionsCheckingInterval: number;
+}
 
 export interface ListenerOptions {
   host: string;
@@ -30,81 +42,119 @@ export interface ListenerOptions {
   challenge(error: WeaverError): string;
   routes: readonly Route[];
   log: Log;
+  /** In milliseconds. */
+  times?: Partial<ListenerTimes> | undefined;
 }
 
 export interface Listener {
   /** `http://127.0.0.1:7077` */
   url: string;
-  /** Takes no more requests; ends what is under way when `graceMs` are over. */
-  close(graceMs: number): Promise<void>;
+  /** Takes no more requests: each is `unavailable`. */
+  stop(): void;
+  /** Requests without their whole answer yet, but for lasting ones. */
+  underWay(): number;
+  /** Ends every connection, after a moment for answers that are almost out. */
+  close(): Promise<void>;
 }
 
-const limits = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
-  maxHeaderSize: 16_384,
-  connectionsCheckingInterval: 1_000,
-};
+const times: ListenerTimes = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1_000 };
+const maxHeaderSize = 16_384;
+const keepAliveTimeout = 65_000;
+const lingerMs = 500;
 
 /**
  * The one HTTP listener: every request passes Host and Origin, then finds its route, then is signed in.
- * @throws WeaverError `not_supported` when the address cannot be listened on.
+ * @throws WeaverError `not_supported` when the address cannot be listened on, `bad_input` for gate rules that fit nothing.
  */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
-  const server = createServer({ ...limits, keepAliveTimeout: 65_000 }, (request, response) => {
+  const gate = createGate({ ...options.gate, boundHost: options.host });
+  const open = new Set<Exchange>();
+  let isStopped = false;
+  const server = createServer({ ...times, ...options.times, maxHeaderSize, keepAliveTimeout }, (request, response) => {
+    const exchange = beginExchange(request, response);
+    open.add(exchange);
+    response.once('close', () => open.delete(exchange));
+    if (isStopped) {
+      response.setHeader('connection', 'close');
+      return fail(options, exchange, stopped());
+    }
     // A rejection that nobody hears would end the process.
-    serve(options, request, response).catch((error: unknown) => fail(options, response, error));
+    serve(options, gate, exchange).catch((error: unknown) => fail(options, exchange, error));
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (socket.writable) socket.end(`HTTP/1.1 ${clientErrorStatus(error)}\r\nconnection: close\r\n\r\n`);
-  });
+  server.on('clientError', refuseMalformed);
   await listen(server, options);
+  // Such as too many open files: those who wait are let in later.
+  server.on('error', (error) => options.log.error({ error }, 'the HTTP listener has trouble'));
   const { port } = server.address() as AddressInfo;
   const shown = options.host.includes(':') ? `[${options.host}]` : options.host;
-  return { url: `http://${shown}:${port}`, close: (graceMs) => close(server, graceMs) };
+  return {
+    url: `http://${shown}:${port}`,
+    stop() {
+      isStopped = true;
+      server.close();
+    },
+    underWay: () => [...open].filter(({ isLasting }) => !isLasting).length,
+    async close() {
+      const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+      for (const giveUpAt = Date.now() + lingerMs; open.size > 0 && Date.now() < giveUpAt; ) await sleep(10);
+      server.closeAllConnections();
+      await closed;
+    },
+  };
 }
 
-async function serve(options: ListenerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+const stopped = (): WeaverError =>
+  new WeaverError('unavailable', 'The server is ending.', { hint: 'Try again when it is back.' });
+
+function beginExchange(request: IncomingMessage, response: ServerResponse): Exchange {
+  const gone = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  return { request, response, url: new URL('http://localhost'), signal: gone.signal, isLasting: false };
+}
+
+async function serve(options: ListenerOptions, gate: Gate, exchange: Exchange): Promise<void> {
+  const { request, response } = exchange;
   const { host, origin } = request.headers;
-  const rules = { ...options.gate, boundHost: options.host };
-  checkGate({ host, origin }, rules);
-  if (origin !== undefined && isListedOrigin(origin, rules)) allowReading(response, origin);
-  if (request.method === 'OPTIONS') return preflight(request, response);
-  const url = new URL(request.url ?? '/', 'http://localhost');
-  const route = options.routes.find(
-    ({ path }) => url.pathname === path || (path.endsWith('/') && url.pathname.startsWith(path)),
-  );
-  if (!route)
-    throw new WeaverError('not_found', `Nothing is served at ${url.pathname.slice(0, 200)}.`, {
-      hint: 'MCP is at /mcp.',
-    });
-  const exchange = { request, response, url, signal: goneSignal(response) };
+  gate.check({ host, origin });
+  if (origin !== undefined && gate.isListed(origin)) allowReading(response, origin);
+  exchange.url = addressOf(request);
+  const route = findRoute(options.routes, exchange.url);
+  if (request.method === 'OPTIONS') return preflight(request, response, route);
+  if (!route.methods.includes(request.method ?? '')) throw wrongMethod(route.methods);
   if (route.isOpen) return route.handle(exchange);
   return route.handle(exchange, await options.authenticate(request));
 }
 
-function goneSignal(response: ServerResponse): AbortSignal {
-  const controller = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) controller.abort();
-  });
-  return controller.signal;
+// Always a path: `//name/mcp` and `http://name/mcp` would otherwise be read as another host with our path.
+function addressOf({ url = '' }: IncomingMessage): URL {
+  if (url.startsWith('/')) return new URL(`http://localhost${url}`);
+  throw new WeaverError('bad_input', 'The request names no path.', { hint: 'Send a path such as /mcp.' });
 }
 
-function fail({ challenge, log }: ListenerOptions, response: ServerResponse, thrown: unknown): void {
+function findRoute(routes: readonly Route[], { pathname }: URL): Route {
+  const isHere = ({ path }: Route) => pathname === path || (path.endsWith('/') && pathname.startsWith(path));
+  const route = routes.find(isHere);
+  if (route) return route;
+  throw new WeaverError('not_found', `Nothing is served at ${pathname.slice(0, 200)}.`, {
+    hint: 'MCP is at /mcp, the JSON API at /v1/openapi.json.',
+  });
+}
+
+function fail({ challenge, log }: ListenerOptions, { response }: Exchange, thrown: unknown): void {
   const error = toWeaverError(thrown);
   if (error.code === 'internal') log.error({ error: error.cause }, 'an HTTP request failed unforeseen');
+  else if (statusOf(error) >= 500 && error.cause !== undefined) log.warn({ error }, 'an HTTP request failed');
   const isAboutWho =
     error.code === 'not_signed_in' || (error.code === 'not_allowed' && error.details?.scopes !== undefined);
   if (isAboutWho && !response.headersSent) response.setHeader('www-authenticate', challenge(error));
-  // What was not read of the body would be taken for the next request.
-  if (!response.headersSent && !response.req.complete) response.setHeader('connection', 'close');
   sendProblem(response, error);
 }
 
-const exposed = 'mcp-session-id, mcp-protocol-version, www-authenticate, location';
+const exposed = 'mcp-session-id, mcp-protocol-version, www-authenticate, location, allow';
 const allowedHeaders =
-  'authorization, content-type, accept, idempotency-key, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name';
+  'authorization, content-type, accept, prefer, idempotency-key, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name';
 
 function allowReading(response: ServerResponse, origin: string): void {
   response.setHeader('access-control-allow-origin', origin);
@@ -112,14 +162,24 @@ function allowReading(response: ServerResponse, origin: string): void {
   response.setHeader('vary', 'origin');
 }
 
-function preflight(request: IncomingMessage, response: ServerResponse): void {
+function preflight(request: IncomingMessage, response: ServerResponse, { methods }: Route): void {
   const isAllowed =
     response.hasHeader('access-control-allow-origin') && request.headers['access-control-request-method'];
   const headers = {
-    'access-control-allow-methods': 'GET, POST, DELETE',
+    'access-control-allow-methods': methods.join(', '),
     'access-control-allow-headers': allowedHeaders,
+    'access-control-max-age': '600',
   };
-  response.writeHead(204, isAllowed ? { ...headers, 'access-control-max-age': '600' } : {}).end();
+  response.writeHead(204, { allow: [...methods, 'OPTIONS'].join(', '), ...(isAllowed && headers) }).end();
+}
+
+/** Answers what is no HTTP, is too long, or comes too slowly; and ends its connection, whatever the client does. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: ServerResponse }): void {
+  // In the middle of an answer no second one can begin.
+  if (!socket.writable || socket._httpMessage?.headersSent) return void socket.destroy();
+  socket.end(`HTTP/1.1 ${clientErrorStatus(error)}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  // Destroyed at once, with bytes unread, the client would see a reset instead of the answer.
+  setTimeout(() => socket.destroy(), lingerMs).unref();
 }
 
 function clientErrorStatus({ code }: NodeJS.ErrnoException): string {
@@ -129,19 +189,15 @@ function clientErrorStatus({ code }: NodeJS.ErrnoException): string {
 
 function listen(server: Server, { host, port }: ListenerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
+    const onError = (cause: NodeJS.ErrnoException): void => {
       const why = cause.code === 'EADDRINUSE' ? 'another program listens there' : cause.message;
       const hint = 'Choose another address: toolweaver serve --http 127.0.0.1:7078 (port 0 takes a free one).';
       reject(new WeaverError('not_supported', `${host}:${port} cannot be listened on: ${why}.`, { hint, cause }));
+    };
+    server.once('error', onError);
+    server.listen(port, host, () => {
+      server.off('error', onError);
+      resolve();
     });
-    server.listen(port, host.replace(/^\[|\]$/g, ''), resolve);
   });
-}
-
-async function close(server: Server, graceMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-  await closed;
-  clearTimeout(timer);
 }

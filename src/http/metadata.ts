@@ -5,10 +5,12 @@ import { sendJson } from './problem.ts';
 
 const wellKnown = '/.well-known/oauth-protected-resource';
 
-/** Says which issuer's tokens are taken here (RFC 9728, section 3), at the root and for `/mcp`. */
-export function metadataRoutes(publicUrl: () => string, rules: OAuthRules): Route[] {
-  return [wellKnown, `${wellKnown}/mcp`].map((path) => ({
+/** Says which issuer's tokens are taken here (RFC 9728, section 3): at the root, for `/mcp`, and where the audience has it. */
+export function metadataRoutes(rules: OAuthRules): Route[] {
+  const paths = new Set([wellKnown, `${wellKnown}/mcp`, metadataUrl(rules.audience).pathname]);
+  return [...paths].map((path) => ({
     path,
+    methods: ['GET', 'HEAD'],
     isOpen: true,
     handle: async ({ response }) =>
       sendJson(response, 200, {
@@ -17,21 +19,24 @@ export function metadataRoutes(publicUrl: () => string, rules: OAuthRules): Rout
         scopes_supported: oauthScopes,
         bearer_methods_supported: ['header'],
         resource_name: 'ToolWeaver',
-        resource_documentation: publicUrl(),
       }),
   }));
 }
 
 /** The WWW-Authenticate of a refusal (RFC 6750, section 3; RFC 9728, section 5.1). */
-export function challengeFor(publicUrl: () => string, isOAuth: boolean): (error: WeaverError) => string {
+export function challengeFor(rules: OAuthRules | undefined): (error: WeaverError) => string {
+  const where = rules
+    ? [`resource_metadata="${metadataUrl(rules.audience)}"`, `scope="${oauthScopes.join(' ')}"`]
+    : ['realm="toolweaver"'];
   return ({ code, details }) => {
     const isMissing = details?.reason === 'missing';
-    const parts = [
-      ...(isOAuth
-        ? [`resource_metadata="${publicUrl()}${wellKnown}/mcp"`, `scope="${oauthScopes.join(' ')}"`]
-        : ['realm="toolweaver"']),
-      ...(code === 'not_allowed' ? ['error="insufficient_scope"'] : isMissing ? [] : ['error="invalid_token"']),
-    ];
-    return `Bearer ${parts.join(', ')}`;
+    const why = code === 'not_allowed' ? ['error="insufficient_scope"'] : isMissing ? [] : ['error="invalid_token"'];
+    return `Bearer ${[...where, ...why].join(', ')}`;
   };
+}
+
+// RFC 9728, section 3.1: the well-known part stands between the host and the path of what it describes.
+function metadataUrl(audience: string): URL {
+  const { origin, pathname } = new URL(audience);
+  return new URL(`${wellKnown}${pathname === '/' ? '' : pathname}`, origin);
 }

@@ -1,3 +1,4 @@
+import type { JWTPayload, JWTVerifyGetKey } from 'jose';
 import { createPrincipal } from '../access/principals.ts';
 import type { Principal, Scope } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
@@ -10,6 +11,11 @@ export interface OAuthRules {
 }
 
 const discoveryTimeoutMs = 5_000;
+/** How long an issuer that did not answer is left alone, since anybody can make us ask it. */
+const retryMs = 1_000;
+/** How soon after the keys were read an unknown key makes us read them again: what a rotation needs. */
+const cooldownMs = 5_000;
+const maxSubjectLength = 200;
 // Signatures by a key pair only: `none` and shared secrets are never taken (RFC 8725, section 3.1).
 const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 const scopePrefix = 'toolweaver:';
@@ -22,31 +28,26 @@ export const oauthScopes = ['toolweaver:read', 'toolweaver:call', 'toolweaver:sa
  * fetched from the issuer and fetched anew when it rotates them. Whoever comes this way is an agent and never approves.
  */
 export function authenticateByOAuth({ issuer, audience }: OAuthRules): Authenticate {
-  let keys: ReturnType<typeof loadKeys> | undefined;
+  const keys = issuerKeys(issuer);
+  const claims = { issuer, audience, algorithms, requiredClaims: ['exp', 'sub'] };
   return async (request) => {
     const token = bearerOf(request);
-    const { jwtVerify } = await import('jose');
-    keys ??= loadKeys(issuer).catch((error: unknown) => {
-      keys = undefined;
-      throw error;
-    });
-    const verifyWith = await keys;
-    const payload = await jwtVerify(token, verifyWith, {
-      issuer,
-      audience,
-      algorithms,
-      requiredClaims: ['exp', 'sub'],
-    }).then(
-      (verified) => verified.payload,
-      (cause: unknown) => {
-        throw refusal(cause);
-      },
-    );
-    return toPrincipal(payload);
+    const { jwtVerify, errors } = await import('jose');
+    try {
+      const { payload } = await jwtVerify(token, keys, claims);
+      return toPrincipal(payload);
+    } catch (thrown) {
+      if (thrown instanceof WeaverError) throw thrown;
+      throw thrown instanceof errors.JOSEError && !keyTrouble.includes(thrown.code)
+        ? refusal(thrown)
+        : unreadable(thrown);
+    }
   };
 }
 
-function toPrincipal(payload: Record<string, unknown>): Principal {
+function toPrincipal(payload: JWTPayload): Principal {
+  const { sub } = payload;
+  if (typeof sub !== 'string' || sub === '' || sub.length > maxSubjectLength) throw refusal();
   const scopes = scopesOf(payload);
   if (scopes.length === 0) {
     throw new WeaverError('not_allowed', 'The access token has none of the scopes of this server.', {
@@ -54,46 +55,63 @@ function toPrincipal(payload: Record<string, unknown>): Principal {
       details: { scopes: [...oauthScopes] },
     });
   }
-  return { ...createPrincipal(`oauth:${String(payload.sub)}`, 'agent', []), scopes };
+  return { ...createPrincipal(`oauth:${sub}`, 'agent', []), scopes };
 }
 
-function scopesOf({ scope, scp }: Record<string, unknown>): Scope[] {
+function scopesOf({ scope, scp }: JWTPayload): Scope[] {
   const named = typeof scope === 'string' ? scope.split(' ') : Array.isArray(scp) ? scp.map(String) : [];
-  const known: readonly string[] = oauthScopes;
-  return named.filter((one) => known.includes(one)).map((one) => one.slice(scopePrefix.length) as Scope);
+  return oauthScopes.filter((one) => named.includes(one)).map((one) => one.slice(scopePrefix.length) as Scope);
 }
 
-function refusal(cause: unknown): WeaverError {
-  const { code = '' } = cause as { code?: string };
-  if (code === 'ERR_JWKS_TIMEOUT' || code === 'ERR_JOSE_GENERIC') {
-    return new WeaverError('unavailable', "The issuer's keys cannot be read just now.", {
-      hint: 'Try again in a moment.',
-      cause,
-    });
-  }
-  const why = code === 'ERR_JWT_EXPIRED' ? 'has expired' : 'is not one of the issuer for this server';
+function refusal(cause?: { code: string }): WeaverError {
+  const why = cause?.code === 'ERR_JWT_EXPIRED' ? 'has expired' : 'is not one of the issuer for this server';
   return new WeaverError('not_signed_in', `The access token ${why}.`, {
     hint: 'Get a new one from the issuer.',
     cause,
   });
 }
 
+// Errors of jose that are about the issuer's keys, not about the token.
+const keyTrouble = ['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JOSE_GENERIC'];
+
+const unreadable = (cause: unknown): WeaverError =>
+  new WeaverError('unavailable', "The issuer's keys cannot be read just now.", {
+    hint: 'Try again in a moment.',
+    cause,
+  });
+
+/** The issuer's keys, looked for at the first token that could be one of its own. */
+function issuerKeys(issuer: string): JWTVerifyGetKey {
+  let found: Promise<JWTVerifyGetKey> | undefined;
+  let failedAt: number | undefined;
+  return async (header, token) => {
+    if (failedAt !== undefined && Date.now() - failedAt >= retryMs) [found, failedAt] = [undefined, undefined];
+    found ??= findKeys(issuer).catch((error: unknown) => {
+      failedAt = Date.now();
+      throw error;
+    });
+    return (await found)(header, token);
+  };
+}
+
 // RFC 8414, section 3: the issuer's metadata says where its keys are; OpenID providers have theirs beside it.
-async function loadKeys(issuer: string) {
+async function findKeys(issuer: string): Promise<JWTVerifyGetKey> {
   const { createRemoteJWKSet } = await import('jose');
   const base = new URL(issuer);
   const path = base.pathname.replace(/\/$/, '');
-  const places = [`/.well-known/oauth-authorization-server${path}`, `${path}/.well-known/openid-configuration`];
-  for (const place of places) {
+  for (const place of [`/.well-known/oauth-authorization-server${path}`, `${path}/.well-known/openid-configuration`]) {
     const metadata = await fetchJson(new URL(place, base));
     const address = isRecord(metadata) && metadata.issuer === issuer ? metadata.jwks_uri : undefined;
-    if (typeof address === 'string' && URL.canParse(address))
-      return createRemoteJWKSet(new URL(address), { cooldownDuration: 5_000 });
+    if (isKeyAddress(address, base)) return createRemoteJWKSet(new URL(address), { cooldownDuration: cooldownMs });
   }
   throw new WeaverError('unavailable', `The issuer ${base.origin} does not say where its keys are.`, {
     hint: 'Check --issuer: its metadata must be readable from this machine and name the same issuer.',
   });
 }
+
+// Never over a weaker connection than the issuer's own.
+const isKeyAddress = (address: unknown, { protocol }: URL): address is string =>
+  typeof address === 'string' && URL.canParse(address) && ['https:', protocol].includes(new URL(address).protocol);
 
 async function fetchJson(address: URL): Promise<unknown> {
   try {

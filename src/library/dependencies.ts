@@ -86,8 +86,7 @@ const problem = ({ line, column }: ToolUse, rule: string, what: string, remedy: 
   finding: { rule, severity: 'error', where: 'code', line, column, message: `line ${line}: ${what}`, remedy },
 });
 
-/** The riskier of two risks. */
-export const riskier = (a: Risk, b: Risk): Risk => (risks.indexOf(a) >= risks.indexOf(b) ? a : b);
+const riskier = (a: Risk, b: Risk): Risk => (risks.indexOf(a) >= risks.indexOf(b) ? a : b);
 
 /** The ring that a lock would close around `name`, as the names from it to itself, or undefined. */
 export async function findRing(db: Db, tenant: string, name: string, lock: Lock): Promise<string[] | undefined> {

@@ -63,7 +63,7 @@ export interface Inspected {
 }
 
 /** What is needed to run a draft's examples. */
-export interface Provable {
+interface Provable {
   compiled: string;
   examples: Example[];
 }

@@ -70,7 +70,7 @@ async function keep(
   await refuseOutdated(trx, parts, request, manifest);
   const seal = sealOf(manifest);
   const versions = await listVersions(trx, tenant, name);
-  const same = versions.find((version) => version.seal === seal && ['active', 'pending'].includes(version.state));
+  const same = versions.find((version) => version.seal === seal && isGood(version));
   if (same) return unchanged(trx, tenant, same, checked);
   await refuseRejected(trx, tenant, name, seal);
   const [latest] = versions;
@@ -91,6 +91,10 @@ async function keep(
   const review = await settle(trx, parts, principal, version, checked);
   return { ...answer(version, checked, review), changed: true, bump: next.bump, reasons: next.reasons };
 }
+
+// One that is not what was sealed any more is saved anew.
+const isGood = ({ state, manifest }: Version): boolean =>
+  manifest !== undefined && (state === 'active' || state === 'pending');
 
 // What held at the check may hold no more: the caller may be gone, and another process may have saved.
 async function refuseOutdated(

@@ -24,24 +24,28 @@ export async function keepResult(
  * @throws WeaverError `not_found` when there is none, it has expired, or it is somebody else's.
  */
 export async function getRun({ read }: Store, principal: Principal, id: string, now: number): Promise<Run> {
-  const run = await findRun(read, principal.tenant, id, now);
+  const run = await findRun(read, { tenant: principal.tenant, id }, now);
   if (run && (run.principal === principal.id || principal.kind === 'person')) return run;
-  throw new WeaverError('not_found', `There is no run ${JSON.stringify(id)}.`, {
+  throw new WeaverError('not_found', `There is no run ${JSON.stringify(id.slice(0, 60))}.`, {
     hint: 'Large results are kept for an hour, other runs for 30 days; list_runs shows them. Call the tool again.',
   });
 }
 
 /**
- * Ends a run that is under way or asks; the process that runs it stops it within a second.
+ * Ends a run that is under way or asks; the process that runs it stops it within a second or two.
  * @throws WeaverError `not_found`, `conflict` when it has ended already.
  */
 export async function cancelRun(store: Store, principal: Principal, id: string, now: number): Promise<Run> {
   const run = await getRun(store, principal, id, now);
   const error = new WeaverError('cancelled', `${run.tool} was cancelled by ${principal.id}.`);
   const end = { state: 'cancelled' as const, outcome: error.toJSON(), expiresAt: now + retentionMs.kept };
-  const isEnded = await store.write((trx) => endRun(trx, principal.tenant, id, end, now));
-  if (isEnded) return getRun(store, principal, id, now);
-  throw new WeaverError('conflict', `Run ${id} has ended already: ${run.state}.`, {
+  const isEnded =
+    isUnderWay(run) && (await store.write((trx) => endRun(trx, { tenant: principal.tenant, id }, end, now)));
+  const ended = await getRun(store, principal, id, now);
+  if (isEnded) return ended;
+  throw new WeaverError('conflict', `Run ${id} has ended already: ${ended.state}.`, {
     hint: 'get_run shows its outcome.',
   });
 }
+
+const isUnderWay = ({ state }: Run): boolean => state === 'running' || state === 'asks';

@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
 import type { Answer, Principal, Progress, Question, Via } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import type { Db, Tables } from '../store/tables.ts';
+
+/** Which run. */
+export interface RunKey {
+  tenant: string;
+  id: string;
+}
 
 export type RunState = 'running' | 'asks' | 'done' | 'failed' | 'cancelled';
 
@@ -39,8 +46,15 @@ export interface NewRun {
   state: RunState;
   value?: unknown;
   key?: { idempotencyKey: string; inputHash: string } | undefined;
+  /** While it runs or asks: until when the process that runs it has promised to say so again, or somebody may answer. */
   leaseUntil?: number;
   expiresAt: number;
+}
+
+/** What a question was answered, and by whom. */
+export interface AskedQuestion {
+  question: Question;
+  answer?: { value: Answer['value']; by: string };
 }
 
 /** How long the outcome of a plain call is kept, and that of a run that went on in the background or asked. */
@@ -80,8 +94,7 @@ export async function insertRun(trx: Db, run: NewRun, now: number): Promise<bool
 /** Ends a run that is under way; false when it has ended already. */
 export async function endRun(
   trx: Db,
-  tenant: string,
-  id: string,
+  { tenant, id }: RunKey,
   end: { state: RunState; outcome: unknown; expiresAt: number },
   now: number,
 ): Promise<boolean> {
@@ -101,19 +114,17 @@ export async function endRun(
   return Number(numUpdatedRows) > 0;
 }
 
-/** Moves a run between states; false when it is in another one by now. */
+/** Moves a run from one state to another, or gives it new times; false when it is in another state by now. */
 export async function moveRun(
   trx: Db,
-  tenant: string,
-  id: string,
+  { tenant, id }: RunKey,
   from: RunState,
-  to: RunState,
-  leaseUntil: number | null,
+  { state, leaseUntil, expiresAt }: { state: RunState; leaseUntil: number; expiresAt: number },
   now: number,
 ): Promise<boolean> {
   const { numUpdatedRows } = await trx
     .updateTable('runs')
-    .set({ state: to, updated_at: now, lease_until: leaseUntil })
+    .set({ state, updated_at: now, lease_until: leaseUntil, expires_at: expiresAt })
     .where('tenant', '=', tenant)
     .where('id', '=', id)
     .where('state', '=', from)
@@ -121,10 +132,20 @@ export async function moveRun(
   return Number(numUpdatedRows) > 0;
 }
 
+/** Forgets a run that is under way, so that its idempotency key is free again. */
+export async function dropRun(trx: Db, { tenant, id }: RunKey): Promise<void> {
+  await trx
+    .deleteFrom('runs')
+    .where('tenant', '=', tenant)
+    .where('id', '=', id)
+    .where('state', '=', 'running')
+    .execute();
+}
+
 /** Renews the promise of a process to its runs, with how far they are; gives those that are not running any more. */
 export async function renewLease(
   trx: Db,
-  runs: readonly { tenant: string; id: string; progress?: Progress | undefined }[],
+  runs: readonly (RunKey & { progress?: Progress | undefined })[],
   leaseUntil: number,
 ): Promise<Set<string>> {
   const ended = new Set<string>();
@@ -142,7 +163,7 @@ export async function renewLease(
 }
 
 /** A run that has not expired. */
-export async function findRun(db: Db, tenant: string, id: string, now: number): Promise<Run | undefined> {
+export async function findRun(db: Db, { tenant, id }: RunKey, now: number): Promise<Run | undefined> {
   const row = await db
     .selectFrom('runs')
     .selectAll()
@@ -171,25 +192,58 @@ export async function findByKey(
   return row && { run: toRun(row, now, await openQuestion(db, row)), inputHash: row.input_hash ?? '' };
 }
 
-/** Runs of a tenant, newest first; only those of one principal when it is given. */
+/** Runs of a tenant, newest first, without their values; only those of one principal when it is given. */
 export async function listRuns(
   db: Db,
   tenant: string,
   filter: { principal?: string | undefined; state?: RunState | undefined; limit: number },
   now: number,
 ): Promise<Run[]> {
-  let query = db.selectFrom('runs').selectAll().where('tenant', '=', tenant).where('expires_at', '>=', now);
+  let query = db
+    .selectFrom('runs')
+    .select(briefColumns)
+    // A hundred values of a megabyte would be read for nothing.
+    .select(sql<string>`case when state in ('failed', 'cancelled') then outcome else 'null' end`.as('outcome'))
+    .where('tenant', '=', tenant)
+    .where('expires_at', '>=', now);
   if (filter.principal !== undefined) query = query.where('principal', '=', filter.principal);
-  if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+  if (filter.state !== undefined) query = query.where(isInState(filter.state, now));
   const rows = await query.orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).execute();
-  return Promise.all(rows.map(async (row) => toRun(row, now, await openQuestion(db, row))));
+  return Promise.all(
+    rows.map(async (row) => {
+      const whole = { ...row, request: null, idempotency_key: null, input_hash: null };
+      const { value, ...run } = toRun(whole, now, await openQuestion(db, whole));
+      return run;
+    }),
+  );
 }
+
+const briefColumns = [
+  'tenant',
+  'id',
+  'tool',
+  'version',
+  'principal',
+  'state',
+  'created_at',
+  'expires_at',
+  'progress',
+  'updated_at',
+  'lease_until',
+] as const;
+
+/** The state as `toRun` gives it: one whose lease is over has failed. */
+const isInState = (state: RunState, now: number) => {
+  const isLost = sql<boolean>`(state in ('running', 'asks') and lease_until < ${now})`;
+  return state === 'failed'
+    ? sql<boolean>`(state = 'failed' or ${isLost})`
+    : sql<boolean>`(state = ${state} and not ${isLost})`;
+};
 
 /** Keeps what a run asks. */
 export async function insertQuestion(
   trx: Db,
-  tenant: string,
-  run: string,
+  { tenant, id: run }: RunKey,
   question: Question,
   now: number,
 ): Promise<void> {
@@ -210,23 +264,48 @@ export async function insertQuestion(
     .execute();
 }
 
-/** Keeps an answer; false when the question was answered before. */
+/** Keeps an answer to what a run asks; false when it asks no such thing, or that was answered before. */
 export async function keepAnswer(
   trx: Db,
-  tenant: string,
+  { tenant, id }: RunKey,
   { questionId, value, by, how, at }: Answer,
 ): Promise<boolean> {
   const { numUpdatedRows } = await trx
     .updateTable('questions')
     .set({ answer: JSON.stringify(value), answered_by: by.id, answered_how: how, answered_at: at })
     .where('tenant', '=', tenant)
+    .where('run', '=', id)
     .where('id', '=', questionId)
     .where('answered_at', 'is', null)
     .executeTakeFirst();
   return Number(numUpdatedRows) > 0;
 }
 
-async function openQuestion(db: Db, { tenant, id, state }: Tables['runs']): Promise<Question | undefined> {
+/** What a run asks or has asked. */
+export async function findQuestion(
+  db: Db,
+  { tenant, id }: RunKey,
+  questionId: string,
+): Promise<AskedQuestion | undefined> {
+  const row = await db
+    .selectFrom('questions')
+    .select(['question', 'answer', 'answered_by'])
+    .where('tenant', '=', tenant)
+    .where('run', '=', id)
+    .where('id', '=', questionId)
+    .executeTakeFirst();
+  if (!row) return undefined;
+  const { question, answer, answered_by: by } = row;
+  return {
+    question: JSON.parse(question),
+    ...(answer !== null && { answer: { value: JSON.parse(answer), by: by ?? '' } }),
+  };
+}
+
+async function openQuestion(
+  db: Db,
+  { tenant, id, state }: Pick<Tables['runs'], 'tenant' | 'id' | 'state'>,
+): Promise<Question | undefined> {
   if (state !== 'asks') return undefined;
   const row = await db
     .selectFrom('questions')
@@ -241,7 +320,7 @@ async function openQuestion(db: Db, { tenant, id, state }: Tables['runs']): Prom
 
 function toRun(row: Tables['runs'], now: number, question: Question | undefined): Run {
   const outcome = JSON.parse(row.outcome);
-  const lost = lostError(row, now, question);
+  const lost = lostError(row, now);
   const state = lost ? 'failed' : (row.state as RunState);
   return {
     id: row.id,
@@ -261,14 +340,11 @@ function toRun(row: Tables['runs'], now: number, question: Question | undefined)
 }
 
 // A run says that it runs, but nobody has renewed its lease; or it asks, and the time to answer is over.
-function lostError({ state, lease_until, tool }: Tables['runs'], now: number, question: Question | undefined) {
-  if (state === 'running' && lease_until !== null && lease_until < now) {
-    return new WeaverError('unavailable', `${tool} was lost: the process that ran it ended.`, {
-      hint: 'Call it again, if what it may have done already allows that.',
-    }).toJSON();
-  }
-  if (state !== 'asks' || (question && question.expiresAt >= now)) return undefined;
-  return new WeaverError('timed_out', `Nobody answered what ${tool} asked in time.`, {
-    hint: 'Call it again.',
-  }).toJSON();
+function lostError({ state, lease_until, tool }: Tables['runs'], now: number) {
+  if ((state !== 'running' && state !== 'asks') || lease_until === null || lease_until >= now) return undefined;
+  return state === 'running'
+    ? new WeaverError('unavailable', `${tool} was lost: the process that ran it ended.`, {
+        hint: 'Call it again, if what it may have done already allows that.',
+      }).toJSON()
+    : new WeaverError('timed_out', `Nobody answered what ${tool} asked in time.`, { hint: 'Call it again.' }).toJSON();
 }

@@ -1,5 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
+import { mayUse } from '../catalog/grants.ts';
 import type { Tool, ToolKind } from '../catalog/tool.ts';
+import type { Principal } from '../contracts.ts';
 import { scoreBand } from './band.ts';
 import { createLexicalIndex, type Hit, type LexicalIndex, type SearchDocument } from './lexical-index.ts';
 import { compactSignature, parameterWords } from './signature.ts';
@@ -8,6 +10,8 @@ export interface SearchFilter {
   kinds?: readonly ToolKind[];
   /** Only tools with all of these. */
   tags?: readonly string[];
+  /** Only tools that a principal with these grants may use. */
+  grants?: Principal['tools'];
 }
 
 export interface ToolHit {
@@ -85,8 +89,8 @@ function toDocument(tool: Tool): SearchDocument {
   };
 }
 
-function fits(tool: Tool | undefined, { kinds, tags }: SearchFilter): boolean {
-  if (!tool) return false;
+function fits(tool: Tool | undefined, { kinds, tags, grants }: SearchFilter): boolean {
+  if (!tool || (grants && !mayUse({ tools: grants }, tool.name))) return false;
   if (kinds && !kinds.includes(tool.kind)) return false;
   return (tags ?? []).every((tag) => tool.words?.tags.includes(tag));
 }

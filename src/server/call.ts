@@ -6,9 +6,10 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import { splitName } from '../catalog/catalog.ts';
-import type { CallRequest, Principal } from '../contracts.ts';
+import { outcomeOf } from '../catalog/keep.ts';
+import type { CallRequest, Outcome, Principal } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
-import { cancelRun, keepResult } from '../runs/read.ts';
+import { cancelRun, getRun, keepResult } from '../runs/read.ts';
 import type { Asker, Returned } from './ask.ts';
 import type { McpParts } from './mcp.ts';
 import { progressTo } from './progress.ts';
@@ -16,7 +17,7 @@ import { isTooLarge, mcpAnswer, toErrorResult, toResult } from './result.ts';
 
 const previewChars = 1_000;
 /** After this long a call goes on in the background; hosts give up after 60 s. */
-const backgroundAfterMs = 45_000;
+const usualBackgroundAfterMs = 45_000;
 const idempotencyMeta = 'toolweaver/idempotency-key';
 const maxKeyLength = 200;
 
@@ -28,31 +29,70 @@ interface CallParams {
 /** Answers `tools/call` (MCP 2025-11-25 and 2026-07-28, tools): a result, a question, or a protocol error. */
 export async function callTool(
   parts: McpParts,
-  { principal, asker }: { principal: Principal; asker: Asker },
+  caller: { principal: Principal; asker: Asker },
   params: CallParams,
   ctx: ServerContext,
 ): Promise<CallToolResult | InputRequiredResult> {
-  const returned = asker.returned(params.name, ctx);
-  if (returned?.kind === 'refused') return refused(parts, principal, returned);
   const answered = new AbortController();
-  const request: CallRequest = {
-    tool: params.name,
-    input: params.arguments ?? {},
-    principal,
-    via: 'mcp',
-    signal: ctx.mcpReq.signal,
-    backgroundAfterMs: parts.backgroundAfterMs ?? backgroundAfterMs,
-    ...progressTo(ctx, answered.signal),
-    ...idempotency(ctx),
-    ...(returned && { resume: { runId: returned.runId, answer: returned.answer } }),
-  };
-  const outcome = await parts.call(request);
-  answered.abort();
-  if (outcome.status === 'failed') return failed(params.name, outcome.error);
-  if (outcome.status === 'asks') {
-    return (await asker.ask(params.name, outcome, returned?.round ?? 0, ctx)) ?? toResult(outcome);
+  try {
+    const request = requestOf(parts, caller.principal, params, ctx, answered.signal);
+    return await callAndAsk(parts, caller, request, ctx);
+  } catch (thrown) {
+    if (thrown instanceof ProtocolError) throw thrown;
+    return failed(params.name, toWeaverError(thrown));
+  } finally {
+    answered.abort();
   }
-  if (outcome.status !== 'done' || !isTooLarge(outcome.value)) return toResult(outcome);
+}
+
+function requestOf(
+  { backgroundAfterMs = usualBackgroundAfterMs, silenceMs }: McpParts,
+  principal: Principal,
+  { name, arguments: input = {} }: CallParams,
+  ctx: ServerContext,
+  answered: AbortSignal,
+): CallRequest {
+  const { signal } = ctx.mcpReq;
+  const more = { ...progressTo(ctx, answered, silenceMs), ...idempotency(ctx) };
+  return { tool: name, input, principal, via: 'mcp', signal, backgroundAfterMs, ...more };
+}
+
+async function callAndAsk(
+  parts: McpParts,
+  { principal, asker }: { principal: Principal; asker: Asker },
+  request: CallRequest,
+  ctx: ServerContext,
+): Promise<CallToolResult | InputRequiredResult> {
+  const { tool } = request;
+  for (let returned = asker.returned(tool, ctx); ; ) {
+    if (returned?.kind === 'refused') return refused(parts, principal, returned);
+    const outcome = await outcomeAfter(parts, request, returned);
+    if (outcome.status !== 'asks') return resultOf(parts, request, outcome);
+    const asked = await asker.ask(tool, outcome, returned?.round ?? 0, ctx);
+    if (!asked) return toResult(outcome);
+    if ('resultType' in asked) return asked;
+    returned = asked;
+  }
+}
+
+async function outcomeAfter(
+  { call, database }: McpParts,
+  request: CallRequest,
+  returned: Exclude<Returned, { kind: 'refused' }> | undefined,
+): Promise<Outcome> {
+  if (returned?.kind === 'answer') return call({ ...request, resume: returned.resume });
+  // Asked again, not begun again.
+  if (returned) return outcomeOf(await getRun(database, request.principal, returned.runId, Date.now()));
+  return call(request);
+}
+
+async function resultOf(
+  parts: McpParts,
+  request: CallRequest,
+  outcome: Exclude<Outcome, { status: 'asks' }>,
+): Promise<CallToolResult> {
+  if (outcome.status === 'failed') return failed(request.tool, outcome.error);
+  if (outcome.status === 'running' || !isTooLarge(outcome.value)) return toResult(outcome);
   return toErrorResult(await tooLarge(parts, request, outcome.value));
 }
 
@@ -69,19 +109,29 @@ function failed(tool: string, error: WeaverError): CallToolResult {
 }
 
 // A refusal is the end: asked again, clients would go on for ten rounds.
-async function refused(parts: McpParts, principal: Principal, { runId, how }: Extract<Returned, { kind: 'refused' }>) {
+async function refused(
+  parts: McpParts,
+  principal: Principal,
+  { runId, how }: Extract<Returned, { kind: 'refused' }>,
+): Promise<CallToolResult> {
   await cancelRun(parts.database, principal, runId, Date.now()).catch((error: unknown) => {
     parts.log.debug({ error, run: runId }, 'a refused run had ended already');
   });
   const what = how === 'decline' ? 'declined to answer' : 'closed the question';
   return toErrorResult(
-    new WeaverError('cancelled', `The person ${what}; nothing was done.`, { hint: 'Ask them what they want instead.' }),
+    new WeaverError('cancelled', `The person ${what}; the call has ended.`, {
+      hint: 'Ask them what they want instead.',
+    }),
   );
 }
 
 function idempotency({ mcpReq }: ServerContext): { idempotencyKey?: string } {
   const key = mcpReq._meta?.[idempotencyMeta];
-  return typeof key === 'string' && key !== '' ? { idempotencyKey: key.slice(0, maxKeyLength) } : {};
+  if (key === undefined) return {};
+  if (typeof key === 'string' && key !== '' && key.length <= maxKeyLength) return { idempotencyKey: key };
+  throw new WeaverError('bad_input', `_meta["${idempotencyMeta}"] is a text of 1 to ${maxKeyLength} characters.`, {
+    hint: 'Use a random one for each new call, such as a UUID.',
+  });
 }
 
 async function tooLarge({ catalog, database }: McpParts, request: CallRequest, value: unknown): Promise<WeaverError> {

@@ -3,8 +3,14 @@ import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node';
 import type { McpServer } from '@modelcontextprotocol/server';
 import type { Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
+import { isSameJson } from '../json.ts';
 
-export const sessionLimits = { count: 5_000, idleMs: 1_800_000 };
+export interface SessionLimits {
+  count: number;
+  idleMs: number;
+}
+
+export const sessionLimits: SessionLimits = { count: 5_000, idleMs: 1_800_000 };
 
 /** A 2025-era client's session: its server, and since when nobody used it. */
 export interface Session {
@@ -18,10 +24,13 @@ export interface Session {
 
 /** The sessions of 2025-era clients: bounded in number and idle time, each bound to its principal. */
 export interface Sessions {
-  /** Makes a session whose id is known once its client has initialized. @throws WeaverError `busy`. */
+  /** Makes a session for a client that initializes. @throws WeaverError `busy`. */
   begin(principal: Principal, createServer: () => McpServer): Promise<Session>;
-  /** @throws WeaverError `not_found` when it is unknown, forgotten, or somebody else's. */
+  /** @throws WeaverError `not_found` when it is unknown, forgotten, somebody else's, or of other rights. */
   get(id: string, principal: Principal): Session;
+  /** Says that a request is under way in it; every `enter` has its `leave`. */
+  enter(session: Session): void;
+  leave(session: Session): void;
   all(): Iterable<Session>;
   close(): Promise<void>;
 }
@@ -29,26 +38,24 @@ export interface Sessions {
 /** `now` is in milliseconds since 1970. */
 export function createSessions(limits = sessionLimits, now: () => number = Date.now): Sessions {
   const sessions = new Map<string, Session>();
+  const isForgotten = ({ open, usedAt }: Session): boolean => open === 0 && now() - usedAt > limits.idleMs;
   const end = (id: string, { server }: Session): void => {
     sessions.delete(id);
     // Closing tells its streams; a client that is gone already is no failure.
     server.close().catch(() => {});
   };
   const sweep = (): void => {
-    for (const [id, session] of sessions) {
-      if (session.open === 0 && now() - session.usedAt > limits.idleMs) end(id, session);
-    }
+    for (const [id, session] of sessions) if (isForgotten(session)) end(id, session);
   };
   const timer = setInterval(sweep, Math.min(limits.idleMs, 60_000)).unref();
 
   const makeRoom = (): void => {
     if (sessions.size < limits.count) return;
-    sweep();
-    if (sessions.size < limits.count) return;
     // The one that nobody has used for longest gives way; those in use stay.
-    const idle = [...sessions]
-      .filter(([, session]) => session.open === 0)
-      .sort(([, a], [, b]) => a.usedAt - b.usedAt)[0];
+    let idle: [string, Session] | undefined;
+    for (const entry of sessions) {
+      if (entry[1].open === 0 && entry[1].usedAt < (idle?.[1].usedAt ?? Number.POSITIVE_INFINITY)) idle = entry;
+    }
     if (idle) return end(...idle);
     throw new WeaverError('busy', `${limits.count} sessions are in use.`, {
       hint: 'Close one, or try again in a moment.',
@@ -58,24 +65,31 @@ export function createSessions(limits = sessionLimits, now: () => number = Date.
   return {
     async begin(principal, createServer) {
       makeRoom();
+      const id = randomUUID();
       const server = createServer();
-      const transport = new NodeStreamableHTTPServerTransport({
-        sessionIdGenerator: () => randomUUID(),
-        onsessioninitialized: (id) => void sessions.set(id, session),
-        onsessionclosed: (id) => void sessions.delete(id),
-      });
+      const transport = new NodeStreamableHTTPServerTransport({ sessionIdGenerator: () => id });
       const session: Session = { server, transport, principal, usedAt: now(), open: 0 };
-      transport.onclose = () => void sessions.delete(transport.sessionId ?? '');
+      // Counted from here on, so that many that begin at once stay within the limit.
+      sessions.set(id, session);
+      transport.onclose = () => void sessions.delete(id);
       await server.connect(transport);
       return session;
     },
     get(id, principal) {
       const session = sessions.get(id);
-      if (session?.principal.id !== principal.id || session.principal.tenant !== principal.tenant) {
-        throw new WeaverError('not_found', 'There is no such session.', { hint: 'Initialize again.' });
-      }
+      // Its server acts with the rights that it began with, so a token with other rights needs another session.
+      if (session && !isForgotten(session) && isSameJson(session.principal, principal)) return session;
+      throw new WeaverError('not_found', 'There is no such session.', { hint: 'Initialize again.' });
+    },
+    enter(session) {
+      session.open++;
       session.usedAt = now();
-      return session;
+    },
+    leave(session) {
+      session.open--;
+      session.usedAt = now();
+      // One whose client did not initialize it after all.
+      if (session.transport.sessionId === undefined) session.server.close().catch(() => {});
     },
     all: () => sessions.values(),
     async close() {

@@ -11,13 +11,14 @@ import type { Principal } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import { readJson } from '../http/body.ts';
 import type { Exchange, Route } from '../http/listener.ts';
-import { httpStatus, sendJson } from '../http/problem.ts';
+import { sendJson, setRefusalHeaders, statusOf, wrongMethod } from '../http/problem.ts';
 import { isRecord } from '../json.ts';
-import { createSessions, type Session, sessionLimits } from './http-sessions.ts';
+import { createSessions, type Session, type SessionLimits, type Sessions } from './http-sessions.ts';
 import { createMcpServer, type McpParts } from './mcp.ts';
 
 const coalesceMs = 100;
 const maxSubscriptions = 1_024;
+const modernVersion = '2026-07-28';
 const parseError = -32_700;
 const invalidRequest = -32_600;
 const sessionNotFound = -32_001;
@@ -25,9 +26,16 @@ const serverError = -32_000;
 
 export interface McpEdge {
   route: Route;
-  /** Calls under way. */
-  underWay(): number;
+  /** The tenants whose clients may be listening. */
+  tenants(): Set<string>;
+  /** Ends sessions and subscriptions, and cancels calls that are under way. */
   close(): Promise<void>;
+}
+
+export interface McpEdgeOptions {
+  sessions?: SessionLimits | undefined;
+  /** Subscriptions of 2026-07-28 clients at once. */
+  maxSubscriptions?: number | undefined;
 }
 
 type Parts = McpParts & { catalog: Catalog };
@@ -39,23 +47,11 @@ type Signed = IncomingMessage & {
  * MCP over Streamable HTTP at `/mcp`, in both eras: stateless requests of 2026-07-28, and sessions for clients that
  * initialize (2025-11-25 and earlier), which without them would get no list_changed and no questions.
  */
-export function createMcpEdge(parts: Parts, limits = sessionLimits): McpEdge {
-  let underWay = 0;
-  const counted: Parts = {
-    ...parts,
-    call: async (request) => {
-      underWay++;
-      try {
-        return await parts.call(request);
-      } finally {
-        underWay--;
-      }
-    },
-  };
-  const sessions = createSessions(limits);
+export function createMcpEdge(parts: Parts, options: McpEdgeOptions = {}): McpEdge {
+  const sessions = createSessions(options.sessions);
   const modern = new Map<string, McpHttpHandler>();
   const modernOf = (tenant: string): McpHttpHandler => {
-    const known = modern.get(tenant) ?? createModern(counted);
+    const known = modern.get(tenant) ?? createModern(parts, options.maxSubscriptions ?? maxSubscriptions);
     modern.set(tenant, known);
     return known;
   };
@@ -71,26 +67,23 @@ export function createMcpEdge(parts: Parts, limits = sessionLimits): McpEdge {
 
   const serve = async (exchange: Exchange, principal: Principal): Promise<void> => {
     const { request, response } = exchange;
-    (request as Signed).auth = {
-      token: '',
-      clientId: principal.id,
-      scopes: [...principal.scopes],
-      extra: { principal },
-    };
     const body = request.method === 'POST' ? await readJson(request) : undefined;
     if (request.method === 'POST' && body === undefined)
       throw new WeaverError('bad_input', 'The body is empty.', { hint: 'Send one JSON-RPC message.' });
-    if (!(await isLegacyRequest(await toWebRequest(request, body), body))) {
+    exchange.isLasting = isStream(request, body);
+    if (!(await isOfSessions(request, body))) {
+      sign(request, principal);
       return toNodeHandler(modernOf(principal.tenant))(request, response, body);
     }
-    const session = await sessionFor(request, body, principal);
-    return inSession(session, exchange, body);
+    return inSession(sessions, await sessionFor(request, body, principal), exchange, body);
   };
 
   const sessionFor = async (request: IncomingMessage, body: unknown, principal: Principal): Promise<Session> => {
     const id = request.headers['mcp-session-id'];
     if (typeof id === 'string') return sessions.get(id, principal);
-    if (isInitializeRequest(body)) return sessions.begin(principal, () => createMcpServer(counted, principal));
+    if (isInitializeRequest(body)) return sessions.begin(principal, () => serverFor(parts, principal));
+    if (request.method !== 'POST' && request.headers['mcp-protocol-version'] === modernVersion)
+      throw wrongMethod(['POST']);
     throw new WeaverError('bad_input', 'The request names no session.', {
       hint: 'Initialize first, and send its mcp-session-id.',
     });
@@ -99,9 +92,10 @@ export function createMcpEdge(parts: Parts, limits = sessionLimits): McpEdge {
   return {
     route: {
       path: '/mcp',
+      methods: ['GET', 'POST', 'DELETE'],
       handle: (exchange, principal) => serve(exchange, principal).catch((error) => refuse(exchange.response, error)),
     },
-    underWay: () => underWay,
+    tenants: () => new Set([...modern.keys(), ...[...sessions.all()].map(({ principal }) => principal.tenant)]),
     async close() {
       stopListening();
       announce.cancel();
@@ -110,19 +104,39 @@ export function createMcpEdge(parts: Parts, limits = sessionLimits): McpEdge {
   };
 }
 
-function createModern(parts: Parts): McpHttpHandler {
+/** The view of one principal, who is shown only what it may use. */
+function serverFor(parts: Parts, principal: Principal) {
+  const { listing } = parts;
+  const page: Parts['listing']['page'] = (tenant, cursor) => listing.page(tenant, cursor, principal);
+  return createMcpServer({ ...parts, listing: { ...listing, page } }, principal);
+}
+
+function createModern(parts: Parts, most: number): McpHttpHandler {
   return createMcpHandler(
-    ({ authInfo }) => createMcpServer(parts, (authInfo as NonNullable<Signed['auth']>).extra.principal),
-    { legacy: 'reject', maxSubscriptions, onerror: (error) => parts.log.debug({ error }, 'http') },
+    ({ authInfo }) => serverFor(parts, (authInfo as NonNullable<Signed['auth']>).extra.principal),
+    { legacy: 'reject', maxSubscriptions: most, onerror: (error) => parts.log.debug({ error }, 'http') },
   );
 }
 
-async function inSession(session: Session, { request, response, signal }: Exchange, body: unknown): Promise<void> {
-  session.open++;
-  response.once('close', () => {
-    session.open--;
-    session.usedAt = Date.now();
-  });
+// How the SDK hands the principal on to the server that it makes for one request. The token itself stays here.
+function sign(request: Signed, principal: Principal): void {
+  request.auth = { token: '', clientId: principal.id, scopes: [...principal.scopes], extra: { principal } };
+}
+
+// The SDK decides by headers and the body, which it is given as it was read: there is no need to write it anew.
+const isOfSessions = async (request: IncomingMessage, body: unknown): Promise<boolean> =>
+  request.method !== 'POST' || isLegacyRequest(await toWebRequest(request, null), body);
+
+const isStream = ({ method }: IncomingMessage, body: unknown): boolean =>
+  method === 'GET' || (isRecord(body) && body.method === 'subscriptions/listen');
+
+async function inSession(sessions: Sessions, session: Session, exchange: Exchange, body: unknown): Promise<void> {
+  const { request, response, signal } = exchange;
+  const leave = () => sessions.leave(session);
+  sessions.enter(session);
+  // Gone already: nothing would tell us of it any more.
+  if (signal.aborted) return leave();
+  response.once('close', leave);
   // This server keeps no answers for a client that comes back: when it is gone, its work stops.
   signal.addEventListener('abort', () => {
     for (const requestId of requestIds(body)) {
@@ -147,21 +161,18 @@ const isId = (id: unknown): id is string | number => typeof id === 'string' || t
 function refuse(response: ServerResponse, thrown: unknown): void {
   const error = toWeaverError(thrown);
   if (error.code === 'internal' || response.headersSent) throw thrown;
-  const status = httpStatus[error.code];
-  const code =
-    status === 404
-      ? sessionNotFound
-      : error.cause instanceof SyntaxError
-        ? parseError
-        : status === 400
-          ? invalidRequest
-          : serverError;
-  if (!response.req.complete) response.setHeader('connection', 'close');
-  sendJson(response, status, {
+  setRefusalHeaders(response, error);
+  sendJson(response, statusOf(error), {
     jsonrpc: '2.0',
     id: null,
-    error: { code, message: `${error.message} ${error.hint ?? ''}`.trim() },
+    error: { code: rpcCode(error), message: `${error.message} ${error.hint ?? ''}`.trim() },
   });
+}
+
+function rpcCode(error: WeaverError): number {
+  if (error.details?.reason === 'json') return parseError;
+  const status = statusOf(error);
+  return status === 404 ? sessionNotFound : status === 400 ? invalidRequest : serverError;
 }
 
 /** Runs `work` once for a tenant however often it is asked within a tenth of a second. */

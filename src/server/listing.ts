@@ -2,8 +2,10 @@ import type { Tool as McpTool } from '@modelcontextprotocol/server';
 import { mostUsed } from '../analytics/usage.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { isListable } from '../catalog/definition.ts';
+import { mayUse } from '../catalog/grants.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { Config } from '../config.ts';
+import type { Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { byteLength } from '../json.ts';
 import type { Log } from '../log.ts';
@@ -24,8 +26,11 @@ export interface ListPage {
 
 /** Pages of `tools/list` for a tenant. Deterministic: the same catalog gives the same pages to everybody. */
 export interface Listing {
-  /** @throws WeaverError `bad_input` for a cursor that this server did not make. */
-  page(tenant: string, cursor: string | undefined): Promise<ListPage>;
+  /**
+   * Only what `who` may use, where it is given.
+   * @throws WeaverError `bad_input` for a cursor that this server did not make.
+   */
+  page(tenant: string, cursor: string | undefined, who?: Pick<Principal, 'tools'>): Promise<ListPage>;
   /** The names of all pages, in their order. */
   names(tenant: string): Promise<string[]>;
 }
@@ -82,8 +87,9 @@ export function createListing({ catalog, database, config, log }: ListingParts):
   };
   return {
     names: async (tenant) => (await exposed(tenant)).map((definition) => definition.name),
-    async page(tenant, cursor) {
-      const all = await exposed(tenant);
+    async page(tenant, cursor, who = {}) {
+      const shown = await exposed(tenant);
+      const all = who.tools ? shown.filter(({ name }) => mayUse(who, name)) : shown;
       const start = cursor === undefined ? 0 : startAfter(all, readCursor(cursor));
       return cut(all, start);
     },
@@ -151,14 +157,19 @@ function readCursor(cursor: string): string {
 }
 
 function startAfter(all: readonly Definition[], name: string): number {
-  const builtin = listedBuiltins.indexOf(name);
-  if (builtin >= 0) return builtin + 1;
-  let low = Math.min(listedBuiltins.length, all.length);
+  let low = 0;
   let high = all.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((all[middle]?.name ?? '') > name) high = middle;
+    if (isBefore(name, all[middle]?.name ?? '')) high = middle;
     else low = middle + 1;
   }
   return low;
+}
+
+/** The order of every list, whatever is left out of it: built-ins in theirs, then the others by name. */
+function isBefore(a: string, b: string): boolean {
+  const [placeA, placeB] = [listedBuiltins.indexOf(a), listedBuiltins.indexOf(b)];
+  if (placeA >= 0) return placeB < 0 || placeA < placeB;
+  return placeB < 0 && a < b;
 }

@@ -28,6 +28,8 @@ export interface McpParts {
   log: Log;
   /** After how many milliseconds a call goes on in the background; 45,000 where absent. */
   backgroundAfterMs?: number;
+  /** How long a client that listens to progress may hear nothing, in milliseconds; 20,000 where absent. */
+  silenceMs?: number;
   /** Adds to a server what only conformance tests want. */
   extend?(mcp: McpServer): void;
 }
@@ -43,7 +45,12 @@ export function createMcpServer(parts: McpParts, principal: Principal): McpServe
   const mcp = new McpServer(
     { name: 'toolweaver', title: 'ToolWeaver', version },
     {
-      capabilities: { tools: { listChanged: true }, resources: {}, prompts: {} },
+      // Said outright: the SDK declares listChanged for what is silent about it, and only changes of tools are announced.
+      capabilities: {
+        tools: { listChanged: true },
+        resources: { listChanged: false },
+        prompts: { listChanged: false },
+      },
       instructions,
       cacheHints: { 'tools/list': cacheHint, 'resources/list': cacheHint },
       requestState: { verify: asker.verify },

@@ -4,9 +4,9 @@ import type { CallRequest, Progress } from '../contracts.ts';
 const freeProgress = 100;
 const everyMs = 50;
 /** Hosts give up on a call that is silent for a minute. */
-const silenceMs = 20_000;
-// Progress may only rise: a sign of life rises by almost nothing.
-const signOfLife = 1e-6;
+const usualSilenceMs = 20_000;
+// Progress may only rise: a sign of life rises by almost nothing, but by enough to be another number.
+const risen = (last: number): number => Math.max(last, 0) + Math.max(1e-6, last * 2 * Number.EPSILON);
 
 /**
  * Progress of a call to a client that gave a token: only upwards, not after the answer (MCP, progress), thinned out where
@@ -15,7 +15,7 @@ const signOfLife = 1e-6;
 export function progressTo(
   { mcpReq }: ServerContext,
   answered: AbortSignal,
-  every = silenceMs,
+  every = usualSilenceMs,
 ): Pick<CallRequest, 'progress'> {
   const progressToken = mcpReq._meta?.progressToken;
   if (progressToken === undefined) return {};
@@ -36,18 +36,17 @@ export function progressTo(
     mcpReq.notify({ method: 'notifications/progress', params }).catch(() => {});
   };
   const isOver = () => answered.aborted || mcpReq.signal.aborted;
+  const report = (progress: Progress): void => {
+    // Sandboxed code reports what it likes, and JSON turns what is no number into null.
+    if (!Number.isFinite(progress.done) || progress.done <= last || isOver()) return;
+    if (sent >= freeProgress && performance.now() - sentAt < everyMs) return;
+    send(progress);
+  };
+  // Looked at four times as often: never longer in silence than that.
   const alive = setInterval(() => {
     if (isOver()) clearInterval(alive);
-    else if (performance.now() - sentAt >= every)
-      send({ done: Math.max(last, 0) + signOfLife, message: 'still running' });
+    else if (performance.now() - sentAt >= every * 0.75) report({ done: risen(last), message: 'still running' });
   }, every / 4).unref();
   answered.addEventListener('abort', () => clearInterval(alive), { once: true });
-  return {
-    progress: (progress) => {
-      // Sandboxed code reports what it likes, and JSON turns what is no number into null.
-      if (!Number.isFinite(progress.done) || progress.done <= last || isOver()) return;
-      if (sent >= freeProgress && performance.now() - sentAt < everyMs) return;
-      send(progress);
-    },
-  };
+  return { progress: report };
 }

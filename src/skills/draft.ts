@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const json = z.unknown();
 
-export const exampleSchema = z.strictObject({
+const exampleSchema = z.strictObject({
   input: json.describe('The input of this call.'),
   output: json.describe('The exact output that must come back.'),
   stubs: z

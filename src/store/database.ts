@@ -1,21 +1,18 @@
-import { chmodSync, existsSync, mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
-import type { Database as Sqlite } from 'better-sqlite3';
-import { Kysely } from 'kysely';
-import { WeaverError } from '../errors.ts';
-import { loadOptional } from '../optional.ts';
-import { isMigrated, migrate } from './migrate.ts';
-import { busyTimeoutMs, explainSqlite, retryBusy, sqliteDialect } from './sqlite.ts';
-import type { Db, Tables } from './tables.ts';
+import { type Log, silentLog } from '../log.ts';
+import type { Db } from './tables.ts';
+
+export type DatabaseKind = 'sqlite' | 'postgres';
 
 /** The truth: all that must survive. */
 export interface Database {
+  readonly kind: DatabaseKind;
   /** Where it is, for messages. */
   readonly file: string;
   /** For single reading statements. Never see half of a write. */
   readonly read: Db;
   /**
    * Runs `work` in one write transaction: all of it is kept or nothing. Waits for the lock up to 10 s without blocking.
+   * `work` may be run again from its start, so it does nothing but read and write here.
    * @throws WeaverError `busy`, `database_unavailable`, `database_damaged`, or whatever `work` throws.
    */
   write<T>(work: (trx: Db) => Promise<T>): Promise<T>;
@@ -25,95 +22,18 @@ export interface Database {
 }
 
 /**
- * Opens a SQLite database, or `:memory:`, and brings its tables up to date.
+ * Opens a database and brings its tables up to date: PostgreSQL when the address is one, else the SQLite file of that
+ * name, or `:memory:`.
  * @throws WeaverError `database_newer`, `database_damaged`, `database_unavailable` (another program's too), `busy`.
  */
-export async function openDatabase(file: string): Promise<Database> {
-  const { default: SqliteDatabase } = await loadOptional(
-    'better-sqlite3',
-    'The database',
-    () => import('better-sqlite3'),
-  );
-  if (file !== ':memory:') makeFolder(file);
-  const opened: Sqlite[] = [];
-  const connect = async (): Promise<Sqlite> => {
-    const connection = await retryBusy(file, () => prepare(new SqliteDatabase(file, { timeout: busyTimeoutMs })));
-    opened.push(connection);
-    return connection;
-  };
-  const close = (): void => {
-    for (const connection of opened) connection.close();
-  };
-  try {
-    const writing = await connect();
-    const writer = new Kysely<Tables>({ dialect: sqliteDialect(writing, file) });
-    const write: Database['write'] = (work) => writer.transaction().execute(work);
-    if (!(await isMigrated(writer))) await write((trx) => migrate(trx, Date.now()));
-    const reading = file === ':memory:' ? writing : await connect();
-    const read = reading === writing ? writer : new Kysely<Tables>({ dialect: sqliteDialect(reading, file) });
-    const ask = reading.prepare<[string], number>('select value from generation where tenant = ?').pluck();
-    return {
-      file,
-      read,
-      write,
-      generation: (tenant) => explained(file, () => Number(ask.get(tenant) ?? 0)),
-      close: async () => {
-        if (read !== writer) await read.destroy();
-        await writer.destroy();
-        close();
-      },
-    };
-  } catch (error) {
-    close();
-    throw explainSqlite(error, file);
+export async function openDatabase(address: string, log: Log = silentLog): Promise<Database> {
+  if (isPostgres(address)) {
+    const { openPostgres } = await import('./postgres.ts');
+    return openPostgres(address, log);
   }
+  const { openSqlite } = await import('./sqlite-database.ts');
+  return openSqlite(address);
 }
 
-function explained<T>(file: string, ask: () => T): T {
-  try {
-    return ask();
-  } catch (error) {
-    throw explainSqlite(error, file);
-  }
-}
-
-function prepare(sqlite: Sqlite): Sqlite {
-  try {
-    // First, since WAL mode already is a change to the file.
-    refuseForeign(sqlite);
-    sqlite.pragma('journal_mode = WAL');
-    // FULL: an answered save or decision survives a power cut.
-    sqlite.pragma('synchronous = FULL');
-    sqlite.pragma('foreign_keys = ON');
-    return sqlite;
-  } catch (error) {
-    sqlite.close();
-    throw error;
-  }
-}
-
-function refuseForeign(sqlite: Sqlite): void {
-  const tables = sqlite.prepare<[], string>("select name from sqlite_master where type = 'table'").pluck().all();
-  if (tables.length === 0 || (tables.includes('migrations') && tables.includes('generation'))) return;
-  throw new WeaverError(
-    'database_unavailable',
-    `${sqlite.name} holds another program's tables; it was left as it is.`,
-    {
-      hint: 'Give DATABASE_URL the address of a file of its own, or unset it.',
-    },
-  );
-}
-
-function makeFolder(file: string): void {
-  const folder = dirname(file);
-  try {
-    if (existsSync(folder)) return;
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    chmodSync(folder, 0o700);
-  } catch (cause) {
-    throw new WeaverError('database_unavailable', `The folder ${folder} cannot be made: ${(cause as Error).message}`, {
-      hint: 'Set TOOLWEAVER_HOME to a folder you may write to.',
-      cause,
-    });
-  }
-}
+/** True for the address of a PostgreSQL database, or of a server of its protocol. */
+export const isPostgres = (address: string): boolean => /^postgres(?:ql)?:/.test(address);

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { WeaverError } from '../errors.ts';
+import type { DatabaseKind } from './database.ts';
 import { migrations } from './migrations.ts';
 import type { Tables } from './tables.ts';
 
@@ -7,7 +8,7 @@ import type { Tables } from './tables.ts';
  * Brings the tables up to date inside one write transaction; a failure leaves the old state.
  * @throws WeaverError `database_newer` when a newer ToolWeaver wrote the database.
  */
-export async function migrate(trx: Kysely<Tables>, now: number): Promise<void> {
+export async function migrate(trx: Kysely<Tables>, kind: DatabaseKind, now: number): Promise<void> {
   await sql`create table if not exists migrations (id integer primary key, name text not null, at bigint not null)`.execute(
     trx,
   );
@@ -19,7 +20,7 @@ export async function migrate(trx: Kysely<Tables>, now: number): Promise<void> {
   refuseNewer(reached);
   for (const [index, migration] of migrations.entries()) {
     if (index < reached) continue;
-    await migration.up(trx as unknown as Kysely<unknown>);
+    await migration.up(trx as unknown as Kysely<unknown>, kind);
     await trx
       .insertInto('migrations')
       .values({ id: index + 1, name: migration.name, at: now })
@@ -28,11 +29,9 @@ export async function migrate(trx: Kysely<Tables>, now: number): Promise<void> {
 }
 
 /** True when nothing is left to do, without taking the write lock. */
-export async function isMigrated(db: Kysely<Tables>): Promise<boolean> {
-  const { found } = await sql<{ found: number }>`select count(*) as found from sqlite_master where name = 'migrations'`
-    .execute(db)
-    .then((result) => result.rows[0] ?? { found: 0 });
-  if (found === 0) return false;
+export async function isMigrated(db: Kysely<Tables>, kind: DatabaseKind): Promise<boolean> {
+  const { rows } = await tableNamed[kind].execute(db);
+  if (Number(rows[0]?.found ?? 0) === 0) return false;
   const row = await db
     .selectFrom('migrations')
     .select((eb) => eb.fn.max('id').as('done'))
@@ -40,6 +39,13 @@ export async function isMigrated(db: Kysely<Tables>): Promise<boolean> {
   refuseNewer(Number(row?.done ?? 0));
   return Number(row?.done ?? 0) === migrations.length;
 }
+
+const tableNamed = {
+  sqlite: sql<{ found: number }>`select count(*) as found from sqlite_master where name = 'migrations'`,
+  postgres: sql<{
+    found: number;
+  }>`select count(*) as found from information_schema.tables where table_schema = current_schema() and table_name = 'migrations'`,
+};
 
 function refuseNewer(reached: number): void {
   if (reached <= migrations.length) return;

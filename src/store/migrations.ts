@@ -1,8 +1,9 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
+import type { DatabaseKind } from './database.ts';
 
 interface Migration {
   name: string;
-  up(db: Kysely<unknown>): Promise<void>;
+  up(db: Kysely<unknown>, kind: DatabaseKind): Promise<void>;
 }
 
 /** Every change of the tables, in order. What has been released is never edited: a later change is a later entry. */
@@ -11,13 +12,13 @@ export const migrations: readonly Migration[] = [
   { name: 'tokens, keys, kept runs, questions', up: createAccess },
 ];
 
-async function createLibrary(db: Kysely<unknown>): Promise<void> {
-  await createEntries(db);
+async function createLibrary(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
+  await createEntries(db, kind);
   await createReviews(db);
   await createRuns(db);
 }
 
-async function createEntries(db: Kysely<unknown>): Promise<void> {
+async function createEntries(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
   await db.schema
     .createTable('generation')
     .addColumn('tenant', 'text', (c) => c.primaryKey())
@@ -58,7 +59,7 @@ async function createEntries(db: Kysely<unknown>): Promise<void> {
     .createTable('blobs')
     .addColumn('tenant', 'text', (c) => c.notNull())
     .addColumn('hash', 'text', (c) => c.notNull())
-    .addColumn('bytes', 'blob', (c) => c.notNull())
+    .addColumn('bytes', kind === 'sqlite' ? 'blob' : sql`bytea`, (c) => c.notNull())
     .addPrimaryKeyConstraint('blobs_pk', ['tenant', 'hash'])
     .execute();
   await db.schema

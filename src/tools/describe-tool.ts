@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Catalog, splitName, type ToolSource, unknownTool } from '../catalog/catalog.ts';
+import { mayUse } from '../catalog/grants.ts';
 import type { Tool } from '../catalog/tool.ts';
 import { sealedManifest } from '../library/seal.ts';
 import { getVersion, listVersions } from '../library/table.ts';
@@ -30,6 +31,7 @@ export function describeTool({ catalog, source, database }: DescribeParts): Tool
     run: async (input, { request }) => {
       const { tenant } = request.principal;
       const { name, range } = splitName(input.name);
+      if (!mayUse(request.principal, name)) throw unknownTool(catalog(), request.principal, input.name);
       const listed = catalog().get(tenant, name);
       const isListed = listed && (range === undefined || listed.kind === 'builtin');
       const tool = isListed ? listed : await source.load(tenant, name, range ?? '*');

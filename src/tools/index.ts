@@ -1,4 +1,3 @@
-import type { Call } from '../catalog/call.ts';
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { SaveParts } from '../library/save.ts';
@@ -32,7 +31,6 @@ export interface BuiltinParts {
   catalog: () => Catalog;
   search: ToolSearch;
   library: () => SaveParts;
-  call: Call;
   elicitationApproves: boolean;
 }
 
@@ -43,7 +41,6 @@ export function createBuiltins({
   catalog,
   search,
   library,
-  call,
   elicitationApproves,
 }: BuiltinParts): Tool[] {
   return [
@@ -60,6 +57,6 @@ export function createBuiltins({
     rollback(database),
     listRuns(database),
     cancelRun(database),
-    answerRun(call),
+    answerRun,
   ];
 }

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { Call } from '../catalog/call.ts';
-import { done, type Tool } from '../catalog/tool.ts';
+import type { Tool } from '../catalog/tool.ts';
 import { pageOf } from '../runs/page.ts';
 import { cancelRun as endKept, getRun as readRun } from '../runs/read.ts';
 import { type Run, listRuns as readRuns } from '../runs/table.ts';
@@ -67,46 +66,33 @@ export function cancelRun(database: Database): Tool {
   });
 }
 
-/** `answer_run`: the answer to what a run asks; the run goes on with it. */
-export function answerRun(call: Call): Tool {
-  const tool = defineBuiltin({
+const answer = z.strictObject({
+  run_id: runId,
+  question_id: z.string().min(1).max(60).describe('The question, as get_run shows it.'),
+  answer: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+    .describe("The fields of the question's form."),
+});
+
+/** `answer_run`: the answer to what a run asks; the road goes on with that run. */
+export const answerRun: Tool = {
+  ...defineBuiltin({
     name: 'answer_run',
     title: 'Answer a run',
     description:
       'Answer what a run asks, and go on with it. Only what anyone may answer: what asks for a person is answered by that person in a terminal.',
-    input: z.strictObject({
-      run_id: runId,
-      question_id: z.string().min(1).max(60).describe('The question, as get_run shows it.'),
-      answer: z
-        .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
-        .describe("The fields of the question's form."),
-    }),
+    input: answer,
     needs: 'call',
     risk: 'writes',
+    // The road goes on with the run before it comes here.
     run: async () => undefined,
-  });
-  return {
-    ...tool,
-    run: async (raw, { request, signal, progress }) => {
-      const { run_id, question_id, answer } = raw as {
-        run_id: string;
-        question_id: string;
-        answer: Record<string, string | number | boolean>;
-      };
-      const { principal, via } = request;
-      const given = {
-        questionId: question_id,
-        value: answer,
-        by: principal,
-        how: via === 'cli' ? 'cli' : 'tool',
-        at: Date.now(),
-      } as const;
-      const resume = { runId: run_id, answer: given };
-      const outcome = await call({ tool: '', input: {}, principal, via, signal, progress, resume });
-      return outcome.status === 'done' ? done(outcome.value) : outcome;
-    },
-  };
-}
+  }),
+  answers(raw, { principal, via }) {
+    const { run_id, question_id, answer: value } = answer.parse(raw);
+    const how = via === 'cli' ? 'cli' : 'tool';
+    return { runId: run_id, answer: { questionId: question_id, value, by: principal, how, at: Date.now() } };
+  },
+};
 
 /** A run as lists show it. */
 export const brief = ({

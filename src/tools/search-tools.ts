@@ -26,8 +26,8 @@ export function searchTools(search: ToolSearch): Tool {
     needs: 'read',
     risk: 'reads',
     run: async ({ queries, limit, kinds: wanted, tags, detail }, { request }) => {
-      const filter = { ...(wanted && { kinds: wanted }), ...(tags && { tags }) };
-      const { tenant } = request.principal;
+      const { tenant, tools: grants } = request.principal;
+      const filter = { ...(wanted && { kinds: wanted }), ...(tags && { tags }), ...(grants && { grants }) };
       return {
         mode: 'keyword',
         results: queries.map((query) => ({ query, ...search(tenant, query, limit, filter, detail === 'full') })),

@@ -1,6 +1,5 @@
 import type { Call } from '../catalog/call.ts';
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
-import { isListable } from '../catalog/definition.ts';
 import { type FormatName, formatNames, formatTools, openApiDocument } from '../catalog/formats.ts';
 import { mayUse } from '../catalog/grants.ts';
 import type { Tool } from '../catalog/tool.ts';
@@ -20,27 +19,32 @@ export interface ApiParts {
 
 const backgroundAfterMs = 45_000;
 const maxKeyLength = 200;
+const reading = ['GET', 'HEAD'];
 
 /** The JSON API for programs whose LLM calls tools without MCP: `/v1/tools`, `/v1/runs`, `/v1/openapi.json`. */
 export function apiRoutes(parts: ApiParts): Route[] {
   return [
-    { path: '/v1/tools', handle: (exchange, principal) => listTools(parts, exchange, principal) },
-    { path: '/v1/openapi.json', handle: (exchange, principal) => openApi(parts, exchange, principal) },
-    { path: '/v1/tools/', handle: (exchange, principal) => callTool(parts, exchange, principal) },
-    { path: '/v1/runs/', handle: (exchange, principal) => useRun(parts, exchange, principal) },
+    { path: '/v1/tools', methods: reading, handle: (exchange, principal) => listTools(parts, exchange, principal) },
+    {
+      path: '/v1/openapi.json',
+      methods: reading,
+      handle: (exchange, principal) => openApi(parts, exchange, principal),
+    },
+    { path: '/v1/tools/', methods: ['POST'], handle: (exchange, principal) => callTool(parts, exchange, principal) },
+    {
+      path: '/v1/runs/',
+      methods: [...reading, 'DELETE'],
+      handle: (exchange, principal) => useRun(parts, exchange, principal),
+    },
   ];
 }
 
 async function toolsFor({ catalog, source }: ApiParts, principal: Principal): Promise<Tool[]> {
   await source.freshen(principal.tenant);
-  return catalog.list(principal.tenant).filter((tool) => mayUse(principal, tool.name) && isSound(tool));
+  return catalog.list(principal.tenant).filter((tool) => mayUse(principal, tool.name));
 }
 
-const isSound = ({ name, title, description, input, output, annotations }: Tool): boolean =>
-  isListable({ name, title, description, inputSchema: input, outputSchema: output, annotations }).length === 0;
-
-async function listTools(parts: ApiParts, { request, response, url }: Exchange, principal: Principal): Promise<void> {
-  onlyMethods(request.method, ['GET']);
+async function listTools(parts: ApiParts, { response, url }: Exchange, principal: Principal): Promise<void> {
   const format = url.searchParams.get('format') ?? 'mcp';
   if (!isFormat(format)) {
     throw new WeaverError('bad_input', `There is no format ${JSON.stringify(format.slice(0, 40))}.`, {
@@ -52,14 +56,12 @@ async function listTools(parts: ApiParts, { request, response, url }: Exchange, 
 
 const isFormat = (format: string): format is FormatName => (formatNames as readonly string[]).includes(format);
 
-async function openApi(parts: ApiParts, { request, response }: Exchange, principal: Principal): Promise<void> {
-  onlyMethods(request.method, ['GET']);
+async function openApi(parts: ApiParts, { response }: Exchange, principal: Principal): Promise<void> {
   sendJson(response, 200, openApiDocument(await toolsFor(parts, principal), { url: parts.publicUrl(), version }));
 }
 
 async function callTool(parts: ApiParts, exchange: Exchange, principal: Principal): Promise<void> {
   const { request, response, url, signal } = exchange;
-  onlyMethods(request.method, ['POST']);
   const outcome = await parts.call({
     tool: lastSegment(url, '/v1/tools/'),
     input: (await readJson(request)) ?? {},
@@ -83,18 +85,22 @@ function answer({ response }: Exchange, outcome: Outcome, done: () => void): voi
 // Runs are read and cancelled by the built-in tools, so that the same rights hold here.
 async function useRun(parts: ApiParts, exchange: Exchange, principal: Principal): Promise<void> {
   const { request, response, url, signal } = exchange;
-  onlyMethods(request.method, ['GET', 'DELETE']);
-  const tool = request.method === 'GET' ? 'get_run' : 'cancel_run';
-  const input = { run_id: lastSegment(url, '/v1/runs/') };
+  const run = { run_id: lastSegment(url, '/v1/runs/') };
+  const [tool, input] =
+    request.method === 'DELETE' ? ['cancel_run', run] : ['get_run', { ...run, ...pageOf(url.searchParams) }];
   const outcome = await parts.call({ tool, input, principal, via: 'web', signal });
   answer(exchange, outcome, () => sendJson(response, 200, outcome.status === 'done' ? outcome.value : null));
 }
 
-function onlyMethods(method: string | undefined, allowed: readonly string[]): void {
-  if (method !== undefined && allowed.includes(method)) return;
-  throw new WeaverError('bad_input', `This address takes ${allowed.join(' and ')}.`, {
-    hint: 'GET /v1/openapi.json describes it.',
-  });
+/** Which part of a result is wanted; what is no number stays text, which get_run refuses with its reason. */
+function pageOf(query: URLSearchParams): Record<string, string | number> {
+  const [path, offset, limit] = ['path', 'offset', 'limit'].map((name) => query.get(name));
+  const count = (text: string) => (/^\d{1,15}$/.test(text) ? Number(text) : text);
+  return {
+    ...(path && { path }),
+    ...(offset && { offset: count(offset) }),
+    ...(limit && { limit: count(limit) }),
+  };
 }
 
 function lastSegment({ pathname }: URL, before: string): string {
@@ -109,9 +115,9 @@ function lastSegment({ pathname }: URL, before: string): string {
 /** How long the client wants to wait (RFC 7240, section 4): `respond-async` not at all, `wait=N` so many seconds. */
 function waitMs(prefer: string | string[] | undefined): number | undefined {
   const text = [prefer ?? ''].flat().join(',');
-  const seconds = /\bwait=(\d{1,5})\b/.exec(text)?.[1];
+  const seconds = /\bwait=(\d{1,5})\b/i.exec(text)?.[1];
   if (seconds !== undefined) return Number(seconds) * 1_000;
-  return /\brespond-async\b/.test(text) ? 0 : undefined;
+  return /\brespond-async\b/i.test(text) ? 0 : undefined;
 }
 
 function idempotency(header: string | string[] | undefined): { idempotencyKey?: string } {

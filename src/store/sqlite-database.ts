@@ -1,0 +1,105 @@
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Database as Sqlite } from 'better-sqlite3';
+import { Kysely } from 'kysely';
+import { WeaverError } from '../errors.ts';
+import { loadOptional } from '../optional.ts';
+import type { Database } from './database.ts';
+import { isMigrated, migrate } from './migrate.ts';
+import { busyTimeoutMs, explainSqlite, retryBusy, sqliteDialect } from './sqlite.ts';
+import type { Tables } from './tables.ts';
+
+/**
+ * Opens a SQLite database, or `:memory:`, and brings its tables up to date.
+ * @throws WeaverError `database_newer`, `database_damaged`, `database_unavailable` (another program's too), `busy`.
+ */
+export async function openSqlite(file: string): Promise<Database> {
+  const { default: SqliteDatabase } = await loadOptional(
+    'better-sqlite3',
+    'The database',
+    () => import('better-sqlite3'),
+  );
+  if (file !== ':memory:') makeFolder(file);
+  const opened: Sqlite[] = [];
+  const connect = async (): Promise<Sqlite> => {
+    const connection = await retryBusy(file, () => prepare(new SqliteDatabase(file, { timeout: busyTimeoutMs })));
+    opened.push(connection);
+    return connection;
+  };
+  const close = (): void => {
+    for (const connection of opened) connection.close();
+  };
+  try {
+    const writing = await connect();
+    const writer = new Kysely<Tables>({ dialect: sqliteDialect(writing, file) });
+    const write: Database['write'] = (work) => writer.transaction().execute(work);
+    if (!(await isMigrated(writer, 'sqlite'))) await write((trx) => migrate(trx, 'sqlite', Date.now()));
+    const reading = file === ':memory:' ? writing : await connect();
+    const read = reading === writing ? writer : new Kysely<Tables>({ dialect: sqliteDialect(reading, file) });
+    const ask = reading.prepare<[string], number>('select value from generation where tenant = ?').pluck();
+    return {
+      kind: 'sqlite',
+      file,
+      read,
+      write,
+      generation: (tenant) => explained(file, () => Number(ask.get(tenant) ?? 0)),
+      close: async () => {
+        if (read !== writer) await read.destroy();
+        await writer.destroy();
+        close();
+      },
+    };
+  } catch (error) {
+    close();
+    throw explainSqlite(error, file);
+  }
+}
+
+function explained<T>(file: string, ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    throw explainSqlite(error, file);
+  }
+}
+
+function prepare(sqlite: Sqlite): Sqlite {
+  try {
+    // First, since WAL mode already is a change to the file.
+    refuseForeign(sqlite);
+    sqlite.pragma('journal_mode = WAL');
+    // FULL: an answered save or decision survives a power cut.
+    sqlite.pragma('synchronous = FULL');
+    sqlite.pragma('foreign_keys = ON');
+    return sqlite;
+  } catch (error) {
+    sqlite.close();
+    throw error;
+  }
+}
+
+function refuseForeign(sqlite: Sqlite): void {
+  const tables = sqlite.prepare<[], string>("select name from sqlite_master where type = 'table'").pluck().all();
+  if (tables.length === 0 || (tables.includes('migrations') && tables.includes('generation'))) return;
+  throw new WeaverError(
+    'database_unavailable',
+    `${sqlite.name} holds another program's tables; it was left as it is.`,
+    {
+      hint: 'Give DATABASE_URL the address of a file of its own, or unset it.',
+    },
+  );
+}
+
+function makeFolder(file: string): void {
+  const folder = dirname(file);
+  try {
+    if (existsSync(folder)) return;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o700);
+  } catch (cause) {
+    throw new WeaverError('database_unavailable', `The folder ${folder} cannot be made: ${(cause as Error).message}`, {
+      hint: 'Set TOOLWEAVER_HOME to a folder you may write to.',
+      cause,
+    });
+  }
+}
