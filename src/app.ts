@@ -1,11 +1,10 @@
-import { join } from 'node:path';
 import { localTenant } from './access/principals.ts';
 import type { EventSink } from './analytics/events.ts';
 import { createSqliteSink } from './analytics/sqlite-sink.ts';
 import { type Call, createCall } from './catalog/call.ts';
 import { type Catalog, createCatalog, type ToolSource } from './catalog/catalog.ts';
 import type { Tool } from './catalog/tool.ts';
-import type { Config } from './config.ts';
+import { type Config, databaseFileOf } from './config.ts';
 import type { EntryKinds } from './library/kind.ts';
 import type { SaveParts } from './library/save.ts';
 import { createLibrarySource } from './library/sync.ts';
@@ -16,7 +15,7 @@ import type { Sandbox } from './sandbox/sandbox.ts';
 import { createToolSearch, type ToolSearch } from './search/search.ts';
 import { createListing, type Listing } from './server/listing.ts';
 import { createSkillKind } from './skills/kind.ts';
-import { type Database, isPostgres, openDatabase } from './store/database.ts';
+import { type Database, openDatabase } from './store/database.ts';
 import { createBuiltins } from './tools/index.ts';
 
 /** A whole ToolWeaver. `close` ends every process and thread of it and keeps what waits to be written. */
@@ -100,12 +99,6 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     throw error;
   }
   return { config, log, database, catalog, source, search, library, call, listing, sandbox, sink, close };
-}
-
-/** Where the database is: PostgreSQL's address, or a file, by default one in the home. */
-export function databaseFileOf({ databaseUrl, home }: Config): string {
-  if (databaseUrl === undefined) return join(home, 'toolweaver.db');
-  return isPostgres(databaseUrl) ? databaseUrl : decodeURIComponent(new URL(databaseUrl).pathname);
 }
 
 const noSink: EventSink = { name: 'none', record() {}, flush: async () => {}, close: async () => {} };

@@ -156,6 +156,12 @@ export function loadConfig(env: NodeJS.ProcessEnv, flags: Partial<Record<Setting
   return { config: Object.freeze(parsed.data), sources, file };
 }
 
+/** Where the database is: PostgreSQL's address, or a file, by default one in the home. */
+export function databaseFileOf({ databaseUrl, home }: Pick<Config, 'databaseUrl' | 'home'>): string {
+  if (databaseUrl === undefined) return join(home, 'toolweaver.db');
+  return isPostgresAddress(databaseUrl) ? databaseUrl : decodeURIComponent(new URL(databaseUrl).pathname);
+}
+
 /** The value as it may be printed: secrets are only `set` or `unset`. */
 export function printable(name: SettingName, config: Config): unknown {
   const value = config[name];

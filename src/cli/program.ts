@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { kebab, settings } from '../config.ts';
 import { version } from '../package.ts';
+import { addBackup } from './backup.ts';
 import { addCall } from './call.ts';
 import { addSettingFlags } from './command.ts';
 import { addConfig } from './config.ts';
@@ -43,6 +44,7 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
     addToken,
     addLint,
     addExport,
+    addBackup,
     addConfig,
     addDoctor,
   ]) {

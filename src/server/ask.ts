@@ -32,7 +32,7 @@ interface AskState {
 /** What came of asking: an answer, a refusal, or nothing that can be read as either. `round` counts from 1. */
 export type Returned = { runId: string; round: number } & (
   | { kind: 'answer'; resume: NonNullable<CallRequest['resume']> }
-  | { kind: 'refused'; how: 'decline' | 'cancel' }
+  | { kind: 'refused'; questionId: string; how: 'decline' | 'cancel' }
   | { kind: 'nothing' }
 );
 
@@ -114,8 +114,10 @@ function toReturned(
   { action, content }: Pick<ElicitResult, 'action'> & { content?: Record<string, unknown> | undefined },
   by: Principal,
 ): Returned {
-  if (action !== 'accept') return { kind: 'refused', runId, round, how: action };
-  const answer: Answer = { questionId, value: givenValues(content), by, how: 'elicitation', at: Date.now() };
+  if (action !== 'accept') return { kind: 'refused', runId, round, questionId, how: action };
+  // What is in it is held against the question's form, wherever it came from.
+  const value = { ...content } as Answer['value'];
+  const answer: Answer = { questionId, value, by, how: 'elicitation', at: Date.now() };
   return { kind: 'answer', runId, round, resume: { runId, answer } };
 }
 
@@ -130,7 +132,3 @@ function takesForms({ server }: McpServer, { mcpReq }: ServerContext): boolean {
   const { elicitation } = declared ?? {};
   return elicitation !== undefined && (elicitation.form !== undefined || elicitation.url === undefined);
 }
-
-// Some forms send null for a field that was left empty. The rest is held against the question's form.
-const givenValues = (content: Record<string, unknown> = {}) =>
-  Object.fromEntries(Object.entries(content).filter(([, value]) => value !== null)) as Answer['value'];

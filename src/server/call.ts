@@ -110,13 +110,17 @@ function failed(tool: string, error: WeaverError): CallToolResult {
 
 // A refusal is the end: asked again, clients would go on for ten rounds.
 async function refused(
-  parts: McpParts,
+  { database }: McpParts,
   principal: Principal,
-  { runId, how }: Extract<Returned, { kind: 'refused' }>,
+  { runId, questionId, how }: Extract<Returned, { kind: 'refused' }>,
 ): Promise<CallToolResult> {
-  await cancelRun(parts.database, principal, runId, Date.now()).catch((error: unknown) => {
-    parts.log.debug({ error, run: runId }, 'a refused run had ended already');
-  });
+  const { question, state } = await getRun(database, principal, runId, Date.now());
+  if (question?.id === questionId) await cancelRun(database, principal, runId, Date.now());
+  else if (state !== 'cancelled') {
+    throw new WeaverError('conflict', `${runId} does not ask that any more.`, {
+      hint: 'get_run shows where it stands.',
+    });
+  }
   const what = how === 'decline' ? 'declined to answer' : 'closed the question';
   return toErrorResult(
     new WeaverError('cancelled', `The person ${what}; the call has ended.`, {

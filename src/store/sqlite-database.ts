@@ -1,12 +1,11 @@
 import { chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Database as Sqlite } from 'better-sqlite3';
 import { Kysely } from 'kysely';
 import { WeaverError } from '../errors.ts';
-import { loadOptional } from '../optional.ts';
 import type { Database } from './database.ts';
 import { isMigrated, migrate } from './migrate.ts';
 import { busyTimeoutMs, explainSqlite, retryBusy, sqliteDialect } from './sqlite.ts';
+import { type SqliteConnection, sqliteLibrary } from './sqlite-connection.ts';
 import type { Tables } from './tables.ts';
 
 /**
@@ -14,15 +13,11 @@ import type { Tables } from './tables.ts';
  * @throws WeaverError `database_newer`, `database_damaged`, `database_unavailable` (another program's too), `busy`.
  */
 export async function openSqlite(file: string): Promise<Database> {
-  const { default: SqliteDatabase } = await loadOptional(
-    'better-sqlite3',
-    'The database',
-    () => import('better-sqlite3'),
-  );
+  const open = await sqliteLibrary();
   if (file !== ':memory:') makeFolder(file);
-  const opened: Sqlite[] = [];
-  const connect = async (): Promise<Sqlite> => {
-    const connection = await retryBusy(file, () => prepare(new SqliteDatabase(file, { timeout: busyTimeoutMs })));
+  const opened: SqliteConnection[] = [];
+  const connect = async (): Promise<SqliteConnection> => {
+    const connection = await retryBusy(file, () => prepare(open(file, busyTimeoutMs), file));
     opened.push(connection);
     return connection;
   };
@@ -36,13 +31,13 @@ export async function openSqlite(file: string): Promise<Database> {
     if (!(await isMigrated(writer, 'sqlite'))) await write((trx) => migrate(trx, 'sqlite', Date.now()));
     const reading = file === ':memory:' ? writing : await connect();
     const read = reading === writing ? writer : new Kysely<Tables>({ dialect: sqliteDialect(reading, file) });
-    const ask = reading.prepare<[string], number>('select value from generation where tenant = ?').pluck();
+    const ask = reading.prepareValue('select value from generation where tenant = ?');
     return {
       kind: 'sqlite',
       file,
       read,
       write,
-      generation: (tenant) => explained(file, () => Number(ask.get(tenant) ?? 0)),
+      generation: (tenant) => explained(file, () => Number(ask(tenant) ?? 0)),
       close: async () => {
         if (read !== writer) await read.destroy();
         await writer.destroy();
@@ -63,14 +58,14 @@ function explained<T>(file: string, ask: () => T): T {
   }
 }
 
-function prepare(sqlite: Sqlite): Sqlite {
+function prepare(sqlite: SqliteConnection, file: string): SqliteConnection {
   try {
     // First, since WAL mode already is a change to the file.
-    refuseForeign(sqlite);
-    sqlite.pragma('journal_mode = WAL');
+    refuseForeign(sqlite, file);
+    sqlite.run('pragma journal_mode = WAL');
     // FULL: an answered save or decision survives a power cut.
-    sqlite.pragma('synchronous = FULL');
-    sqlite.pragma('foreign_keys = ON');
+    sqlite.run('pragma synchronous = FULL');
+    sqlite.run('pragma foreign_keys = ON');
     return sqlite;
   } catch (error) {
     sqlite.close();
@@ -78,16 +73,13 @@ function prepare(sqlite: Sqlite): Sqlite {
   }
 }
 
-function refuseForeign(sqlite: Sqlite): void {
-  const tables = sqlite.prepare<[], string>("select name from sqlite_master where type = 'table'").pluck().all();
+function refuseForeign(sqlite: SqliteConnection, file: string): void {
+  const { rows } = sqlite.run("select name from sqlite_master where type = 'table'");
+  const tables = rows.map((row) => (row as { name: string }).name);
   if (tables.length === 0 || (tables.includes('migrations') && tables.includes('generation'))) return;
-  throw new WeaverError(
-    'database_unavailable',
-    `${sqlite.name} holds another program's tables; it was left as it is.`,
-    {
-      hint: 'Give DATABASE_URL the address of a file of its own, or unset it.',
-    },
-  );
+  throw new WeaverError('database_unavailable', `${file} holds another program's tables; it was left as it is.`, {
+    hint: 'Give DATABASE_URL the address of a file of its own, or unset it.',
+  });
 }
 
 function makeFolder(file: string): void {

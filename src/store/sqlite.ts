@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database as Sqlite } from 'better-sqlite3';
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -11,17 +10,18 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { WeaverError } from '../errors.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
 
 /** How long a statement waits inside SQLite, which blocks the event loop; beyond it waiting is asynchronous. */
 export const busyTimeoutMs = 20;
 const lockWaitMs = 10_000;
 
 /**
- * Kysely's dialect over one better-sqlite3 connection. Transactions are BEGIN IMMEDIATE (a deferred one that upgrades
+ * Kysely's dialect over one SQLite connection. Transactions are BEGIN IMMEDIATE (a deferred one that upgrades
  * fails with SQLITE_BUSY_SNAPSHOT whatever the time-out). Waiting for a lock is asynchronous, up to 10 s from when the
  * transaction was asked for, then `busy`: those behind it in the queue do not each wait 10 s more.
  */
-export function sqliteDialect(connection: Sqlite, file: string): Dialect {
+export function sqliteDialect(connection: SqliteConnection, file: string): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => createDriver(connection, file),
@@ -30,7 +30,7 @@ export function sqliteDialect(connection: Sqlite, file: string): Dialect {
   };
 }
 
-function createDriver(sqlite: Sqlite, file: string): Driver {
+function createDriver(sqlite: SqliteConnection, file: string): Driver {
   const connection = createConnection(sqlite, file);
   const run = (statement: string) => connection.executeQuery(CompiledQuery.raw(statement)).then(() => undefined);
   let tail: Promise<void> = Promise.resolve();
@@ -52,7 +52,7 @@ function createDriver(sqlite: Sqlite, file: string): Driver {
       return connection;
     },
     releaseConnection: async () => release(),
-    beginTransaction: () => retryBusy(file, () => void sqlite.exec('begin immediate'), { since: askedAt }),
+    beginTransaction: () => retryBusy(file, () => void sqlite.run('begin immediate'), { since: askedAt }),
     commitTransaction: () => run('commit'),
     rollbackTransaction: async () => {
       // After an error such as a full disk SQLite may have rolled back by itself.
@@ -62,15 +62,12 @@ function createDriver(sqlite: Sqlite, file: string): Driver {
   };
 }
 
-function createConnection(sqlite: Sqlite, file: string): DatabaseConnection {
+function createConnection(sqlite: SqliteConnection, file: string): DatabaseConnection {
   return {
     executeQuery: <R>(query: CompiledQuery): Promise<QueryResult<R>> =>
       retryBusy(file, () => {
-        const statement = sqlite.prepare<unknown[], R>(query.sql);
-        const parameters = query.parameters as unknown[];
-        if (statement.reader) return { rows: statement.all(...parameters) };
-        const { changes } = statement.run(...parameters);
-        return { rows: [], numAffectedRows: BigInt(changes) };
+        const { rows, changes } = sqlite.run(query.sql, query.parameters);
+        return { rows: rows as R[], numAffectedRows: BigInt(changes) };
       }),
     streamQuery: () => {
       throw new Error('Streaming is not used');

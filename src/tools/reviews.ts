@@ -37,7 +37,7 @@ export function listReviews(database: Database): Tool {
   });
 }
 
-const maxAskedLines = 200;
+const maxAsked = { lines: 200, characters: 20_000 };
 const answerWithinMs = 3_600_000;
 const decisions = ['approve', 'reject'] as const;
 
@@ -110,13 +110,13 @@ const fromAnswer = ({ review }: ReviewView, { value, how }: Answer): Decided => 
   decision: value.decision === 'approve' ? 'approve' : 'reject',
   seal: review.subject.seal,
   ...(typeof value.comment === 'string' && value.comment !== '' && { comment: value.comment }),
-  how: how === 'elicitation' ? 'elicitation' : 'cli',
+  how: how === 'tool' || how === 'a2a' ? 'mcp' : how,
 });
 
 /** Has the host ask the person, where all of a harmless version can be shown; else says what the person can do. */
 async function askPerson(view: ReviewView, principal: Principal, runId: string): Promise<Outcome> {
   const text = cleanText(await reviewText(view));
-  const isShort = text.split('\n').length <= maxAskedLines;
+  const isShort = text.split('\n').length <= maxAsked.lines && text.length <= maxAsked.characters;
   if (view.risk !== 'none' || !isShort) return refuseAgent(view, principal);
   const question: Question = {
     id: `q_${randomBytes(9).toString('base64url')}`,
