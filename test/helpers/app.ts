@@ -6,22 +6,20 @@ import { onTestFinished } from 'vitest';
 import { createPrincipal } from '../../src/access/principals.ts';
 import { type App, openApp } from '../../src/app.ts';
 import { decide, listReviews, type Verdict } from '../../src/approval/reviews.ts';
+import type { Tool } from '../../src/catalog/tool.ts';
 import { type Config, loadConfig, type SettingName } from '../../src/config.ts';
-import type { Outcome, Principal } from '../../src/contracts.ts';
+import type { CallRequest, Outcome, Principal } from '../../src/contracts.ts';
 import { libraryReviewEnds } from '../../src/library/decide.ts';
 import { type Log, silentLog } from '../../src/log.ts';
+import type { RunTimes } from '../../src/runs/keeper.ts';
 import { createMcpServer } from '../../src/server/mcp.ts';
 
 export interface TestApp extends App {
   /** A real MCP client of this ToolWeaver, as an agent of that name. */
   as(name: string): Promise<Client>;
   /** A call on the road as an agent; the outcome's value, or its error thrown. */
-  use(tool: string, input?: unknown, more?: Partial<{ principal: Principal; signal: AbortSignal }>): Promise<unknown>;
-  outcome(
-    tool: string,
-    input?: unknown,
-    more?: Partial<{ principal: Principal; signal: AbortSignal }>,
-  ): Promise<Outcome>;
+  use(tool: string, input?: unknown, more?: Partial<CallRequest>): Promise<unknown>;
+  outcome(tool: string, input?: unknown, more?: Partial<CallRequest>): Promise<Outcome>;
   /** Saves a small skill; fields override those of a valid draft. */
   save(fields?: Record<string, unknown>): Promise<Record<string, unknown>>;
   /** A person's decision on the one open review. */
@@ -53,6 +51,9 @@ interface TestOptions {
   settings?: Partial<Record<SettingName, unknown>>;
   file?: string;
   log?: Log;
+  /** Built-in tools beside our own, such as those of asking.ts. */
+  moreTools?: readonly Tool[];
+  runTimes?: RunTimes;
 }
 
 /** A whole ToolWeaver over an in-memory database, or over a file. Closed when the test ends. */
@@ -60,9 +61,11 @@ export async function testApp({
   settings = {},
   file = ':memory:',
   log = silentLog,
+  moreTools,
+  runTimes,
 }: TestOptions = {}): Promise<TestApp> {
   const config: Config = loadConfig({}, { home: temporaryHome, ...settings }).config;
-  const app = await openApp(config, log, file);
+  const app = await openApp(config, log, { databaseFile: file, moreTools, runTimes });
   let isOpen = true;
   const close = async () => {
     if (isOpen) await app.close();

@@ -77,8 +77,8 @@ export interface CliResult extends Ended {
 interface RunOptions extends StartOptions {
   /** What it reads; nothing when absent, and never an end when `null`. */
   input?: string | null;
-  /** Stops it, as Ctrl-C does, as soon as this is so of what it has printed. */
-  stopWhen?: (stdout: string) => boolean;
+  /** Stops it, as Ctrl-C does, as soon as this is so of what it has printed, or of its process. */
+  stopWhen?: (stdout: string, pid: number) => boolean;
   /** Nobody reads what it prints. */
   isUnread?: boolean;
 }
@@ -96,7 +96,7 @@ export async function runCli(args: readonly string[], options: RunOptions): Prom
   const { input = '', stopWhen, isUnread } = options;
   if (input !== null) child.stdin.end(input);
   if (isUnread) child.stdout.destroy();
-  if (stopWhen) void until(() => stopWhen(stdout)).then(() => child.kill('SIGINT'));
+  if (stopWhen) void until(() => stopWhen(stdout, child.pid ?? 0)).then(() => child.kill('SIGINT'));
   const watchdog = setTimeout(() => child.kill('SIGKILL'), 30_000);
   const ended = await endOf(child);
   clearTimeout(watchdog);
