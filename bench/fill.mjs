@@ -42,7 +42,7 @@ export async function fill(home, count) {
         at: 0,
         by: 'bench',
       });
-      addVersion.run({ ...version, name, seal, manifest: JSON.stringify(manifest) });
+      addVersion.run({ ...version, name, seal, manifest: canonical(manifest) });
     }
     db.prepare('update generation set value = 2').run();
   })();

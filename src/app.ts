@@ -61,7 +61,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
   const kinds: EntryKinds = {
     skill: createSkillKind({ database, sandbox, log, catalog: () => catalog, call: (request) => call(request) }),
   };
-  const source = createLibrarySource(database, () => catalog, kinds);
+  const source = createLibrarySource(database, () => catalog, kinds, log);
   const { search, follow } = createToolSearch(() => catalog);
   const builtins = createBuiltins({
     database,

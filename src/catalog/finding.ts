@@ -15,7 +15,8 @@ export const warning = (where: string, rule: string, problem: string, remedy: st
   severity: 'warning',
 });
 
-/** `error code line 3: message → remedy`. */
+/** `error in code line 3: message → remedy`; a message that begins with its line is not given it twice. */
 export function findingLine({ severity, where, line, message, remedy }: Finding): string {
-  return `- ${severity} in ${where}${line === undefined ? '' : ` line ${line}`}: ${message} → ${remedy}`;
+  const place = line === undefined || message.startsWith(`line ${line}:`) ? where : `${where} line ${line}`;
+  return `- ${severity} in ${place}: ${message} → ${remedy}`;
 }

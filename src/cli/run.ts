@@ -4,7 +4,7 @@ import type { App } from '../app.ts';
 import type { Outcome } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { cancelRun, getRun } from '../runs/read.ts';
-import { listRuns, type Run } from '../runs/table.ts';
+import { listRuns, type Run, type RunState } from '../runs/table.ts';
 import { brief } from '../tools/runs.ts';
 import { action, addCommand, type Cli, cliPrincipal, cliRequest, withApp } from './command.ts';
 import { durationMs } from './duration.ts';
@@ -42,7 +42,10 @@ export function addRun(program: Command, env: NodeJS.ProcessEnv): void {
     'toolweaver run cancel run_7Gk2mPq4xY0a',
   ).action(
     action(env, (cli, id) =>
-      withApp(cli, async (app) => show(cli, await cancelRun(app.database, cliPrincipal(), String(id), Date.now()))),
+      withApp(cli, async (app) => {
+        printRun(cli, await cancelRun(app.database, cliPrincipal(), String(id), Date.now()));
+        return 0;
+      }),
     ),
   );
   addCommand(
@@ -63,10 +66,22 @@ async function list(cli: Cli, { database }: App): Promise<number> {
   return 0;
 }
 
+const exitCodes = {
+  running: 0,
+  asks: waitsForApproval,
+  done: 0,
+  failed: 1,
+  cancelled: 1,
+} as const satisfies Record<RunState, number>;
+
 function show(cli: Cli, run: Run): number {
+  printRun(cli, run);
+  return exitCodes[run.state];
+}
+
+function printRun(cli: Cli, run: Run): void {
   const whole = { ...brief(run), ...(run.state === 'done' && { value: run.value }) };
   print(cli.asJson, whole, () => JSON.stringify(whole, null, 2));
-  return run.state === 'asks' ? waitsForApproval : run.state === 'failed' ? 1 : 0;
 }
 
 async function answer(cli: Cli, app: App, id: string, json: string): Promise<number> {

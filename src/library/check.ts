@@ -50,7 +50,7 @@ export async function checkDraft(parts: CheckParts, request: DraftRequest): Prom
   const { manifest: inner, texts, examples } = inspected;
   if (!inner || !texts || findings.some(isError)) return { findings: firstOf(findings), examples: [], risk };
   const capabilities = { net: [], secrets: [], tools, files: 'none' as const };
-  const manifest: Manifest = { ...inner, capabilities, lock };
+  const manifest: Manifest = { ...inner, capabilities, risk, lock };
   const proof = await kind.prove(manifest, { compiled: texts.compiled, examples }, principal, signal);
   const checked = { findings: firstOf([...findings, ...proof.findings]), examples: proof.results, risk };
   return checked.findings.some(isError) ? checked : { ...checked, sound: { manifest, texts } };

@@ -22,6 +22,8 @@ export interface Manifest {
   engine: Engine;
   limits: Limits;
   capabilities: Capabilities;
+  /** What it can reach, its locked dependencies included. */
+  risk: Risk;
   /** sha256 of the source as its author wrote it, of what runs, and of the examples' canonical JSON. */
   source: string;
   compiled: string;
@@ -54,7 +56,7 @@ export interface ToolUse {
 /** A draft as far as it can be judged without running it. */
 export interface Inspected {
   /** Absent when the findings leave nothing to go on with. */
-  manifest?: Omit<Manifest, 'lock' | 'capabilities'>;
+  manifest?: Omit<Manifest, 'lock' | 'capabilities' | 'risk'>;
   findings: Finding[];
   uses: ToolUse[];
   /** The texts that the manifest names by hash; absent like the manifest. */
@@ -80,7 +82,7 @@ export interface EntryKind {
   /** Runs the examples in the sandbox; code nobody has approved reaches nothing but tools without risk. */
   prove(manifest: Manifest, draft: Provable, principal: Principal, signal: AbortSignal): Promise<Proof>;
   /** The callable tool of a version. */
-  toTool(tenant: string, version: string, manifest: Manifest, seal: string, risk: Risk): Tool;
+  toTool(tenant: string, version: string, manifest: Manifest, seal: string): Tool;
 }
 
 export type EntryKinds = Readonly<Partial<Record<KindName, EntryKind>>>;

@@ -2,6 +2,7 @@ import { maxSatisfying } from 'semver';
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
 import { WeaverError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { Database } from '../store/database.ts';
 import type { EntryKinds } from './kind.ts';
 import { sealedManifest } from './seal.ts';
@@ -10,14 +11,19 @@ import { entriesSince, listVersions, runnableStates, type Version } from './tabl
 const loadedVersionsKept = 500;
 
 /** Feeds the catalog from the library: the active versions as the list, other versions when they are asked for. */
-export function createLibrarySource(database: Database, catalog: () => Catalog, kinds: EntryKinds): ToolSource {
+export function createLibrarySource(
+  database: Database,
+  catalog: () => Catalog,
+  kinds: EntryKinds,
+  log: Log,
+): ToolSource {
   const reached = new Map<string, number>();
   const under = new Map<string, Promise<void>>();
   const loaded = new Map<string, Tool>();
 
   const toTool = (tenant: string, stored: Version): Tool | undefined => {
     const manifest = sealedManifest(stored);
-    return kinds[manifest.kind]?.toTool(tenant, stored.version, manifest, stored.seal, stored.risk);
+    return kinds[manifest.kind]?.toTool(tenant, stored.version, manifest, stored.seal);
   };
 
   const bringUpToDate = async (tenant: string): Promise<void> => {
@@ -27,6 +33,7 @@ export function createLibrarySource(database: Database, catalog: () => Catalog, 
     const changes = await entriesSince(database.read, tenant, since);
     for (const { name, active } of changes) {
       // One whose seal is broken is not listed; who calls it by name is told.
+      if (active && !active.manifest) log.error({ tenant, name }, 'a skill is not what was reviewed; it is left out');
       const tool = active?.manifest && toTool(tenant, active);
       if (tool) catalog().put(tenant, tool);
       else catalog().remove(tenant, name);

@@ -216,7 +216,8 @@ function toVersion(row: Tables['versions']): Version {
     state: row.state as VersionState,
     seal: row.seal,
     ...(manifest && { manifest }),
-    risk: row.risk as Risk,
+    // The sealed one; the column is for lists.
+    risk: manifest?.risk ?? (row.risk as Risk),
     createdAt: row.created_at,
     createdBy: row.created_by,
     ...(row.reason !== null && { reason: row.reason }),

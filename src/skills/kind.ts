@@ -12,7 +12,6 @@ export function createSkillKind(parts: SkillParts & ExampleParts): EntryKind {
       const program = toProgram(manifest, compiled);
       return proveExamples(parts, { manifest, program, principal, signal }, examples);
     },
-    toTool: (tenant, version, manifest, seal, risk) =>
-      createSkillTool(parts, { tenant, version, manifest, seal, risk }),
+    toTool: (tenant, version, manifest, seal) => createSkillTool(parts, { tenant, version, manifest, seal }),
   };
 }

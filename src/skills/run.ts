@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { annotationsOf, type Tool, type ToolContext } from '../catalog/tool.ts';
-import type { Outcome, Risk } from '../contracts.ts';
+import type { Outcome } from '../contracts.ts';
 import type { Manifest } from '../library/kind.ts';
 import type { Log } from '../log.ts';
 import type { Program, Sandbox } from '../sandbox/sandbox.ts';
@@ -20,12 +20,12 @@ interface Sealed {
   version: string;
   manifest: Manifest;
   seal: string;
-  risk: Risk;
 }
 
 /** The callable tool of a skill's version. Its code is loaded at the first call and checked against its seal. */
 export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
-  const { tenant, manifest, version, seal, risk } = sealed;
+  const { tenant, manifest, version, seal } = sealed;
+  const { risk } = manifest;
   let program: Promise<Program> | undefined;
   const load = (): Promise<Program> => {
     program ??= loadProgram(parts.database, tenant, manifest).catch((error: unknown) => {

@@ -2,13 +2,15 @@ import { WeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
 import type { Db } from './tables.ts';
 
-/** Keeps a text under its sha256, which is returned; the same text is kept once. */
+/** Keeps a text under its sha256, which is returned; the same text is kept once, and healed where it was altered. */
 export async function putBlob(trx: Db, tenant: string, text: string): Promise<string> {
   const hash = sha256(text);
   await trx
     .insertInto('blobs')
     .values({ tenant, hash, bytes: Buffer.from(text, 'utf8') })
-    .onConflict((conflict) => conflict.doNothing())
+    .onConflict((conflict) =>
+      conflict.columns(['tenant', 'hash']).doUpdateSet({ bytes: (eb) => eb.ref('excluded.bytes') }),
+    )
     .execute();
   return hash;
 }
