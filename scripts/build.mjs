@@ -1,5 +1,5 @@
 // Bundles src/ into dist/. Native and WebAssembly parts stay files beside the bundle.
-import { chmod, copyFile, rm } from 'node:fs/promises';
+import { chmod, copyFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -19,13 +19,17 @@ const banner = {
   js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
 };
 
-await rm(new URL('../dist', import.meta.url), { recursive: true, force: true });
+// Built beside the old one and then put in its place, so that who starts it meanwhile finds one of the two.
+const made = new URL(`../dist.${process.pid}/`, import.meta.url);
+const outdir = fileURLToPath(made);
+const dist = new URL('../dist/', import.meta.url);
+const old = new URL(`../dist.${process.pid}.old/`, import.meta.url);
 await Promise.all([
   build({
     ...common,
     banner,
     entryPoints: { 'cli/main': 'src/cli/main.ts' },
-    outdir: 'dist',
+    outdir,
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
     external: ['better-sqlite3', 'esbuild', 'vega-datasets', '@modelcontextprotocol/client'],
@@ -35,8 +39,12 @@ await Promise.all([
     ...common,
     banner,
     entryPoints: { 'sandbox/child': 'src/sandbox/child.ts', 'sandbox/thread': 'src/sandbox/thread.ts' },
-    outdir: 'dist',
+    outdir,
   }),
 ]);
-await copyFile(require.resolve('quickjs-wasi/quickjs.wasm'), new URL('../dist/sandbox/quickjs.wasm', import.meta.url));
-await chmod(new URL('../dist/cli/main.js', import.meta.url), 0o755);
+await copyFile(require.resolve('quickjs-wasi/quickjs.wasm'), new URL('sandbox/quickjs.wasm', made));
+await chmod(new URL('cli/main.js', made), 0o755);
+// There is none at the first build.
+await rename(dist, old).catch(() => {});
+await rename(made, dist);
+await rm(old, { recursive: true, force: true });

@@ -121,6 +121,8 @@ function tryValidate(validate: ValidateFunction, value: unknown): boolean | unde
 
 const ajvOptions: Options = {
   strict: false,
+  // JSON.parse makes Infinity of 1e400, which no schema allows.
+  strictNumbers: true,
   logger: false,
   meta: false,
   validateSchema: false,

@@ -10,10 +10,11 @@ export interface SessionLimits {
   idleMs: number;
 }
 
-export const sessionLimits: SessionLimits = { count: 5_000, idleMs: 1_800_000 };
+const sessionLimits: SessionLimits = { count: 5_000, idleMs: 1_800_000 };
 
 /** A 2025-era client's session: its server, and since when nobody used it. */
 export interface Session {
+  id: string;
   server: McpServer;
   transport: NodeStreamableHTTPServerTransport;
   principal: Principal;
@@ -39,24 +40,24 @@ export interface Sessions {
 export function createSessions(limits = sessionLimits, now: () => number = Date.now): Sessions {
   const sessions = new Map<string, Session>();
   const isForgotten = ({ open, usedAt }: Session): boolean => open === 0 && now() - usedAt > limits.idleMs;
-  const end = (id: string, { server }: Session): void => {
+  const end = ({ id, server }: Session): void => {
     sessions.delete(id);
     // Closing tells its streams; a client that is gone already is no failure.
     server.close().catch(() => {});
   };
   const sweep = (): void => {
-    for (const [id, session] of sessions) if (isForgotten(session)) end(id, session);
+    for (const session of sessions.values()) if (isForgotten(session)) end(session);
   };
   const timer = setInterval(sweep, Math.min(limits.idleMs, 60_000)).unref();
 
   const makeRoom = (): void => {
     if (sessions.size < limits.count) return;
     // The one that nobody has used for longest gives way; those in use stay.
-    let idle: [string, Session] | undefined;
-    for (const entry of sessions) {
-      if (entry[1].open === 0 && entry[1].usedAt < (idle?.[1].usedAt ?? Number.POSITIVE_INFINITY)) idle = entry;
+    let idle: Session | undefined;
+    for (const session of sessions.values()) {
+      if (session.open === 0 && session.usedAt < (idle?.usedAt ?? Number.POSITIVE_INFINITY)) idle = session;
     }
-    if (idle) return end(...idle);
+    if (idle) return end(idle);
     throw new WeaverError('busy', `${limits.count} sessions are in use.`, {
       hint: 'Close one, or try again in a moment.',
     });
@@ -68,7 +69,7 @@ export function createSessions(limits = sessionLimits, now: () => number = Date.
       const id = randomUUID();
       const server = createServer();
       const transport = new NodeStreamableHTTPServerTransport({ sessionIdGenerator: () => id });
-      const session: Session = { server, transport, principal, usedAt: now(), open: 0 };
+      const session: Session = { id, server, transport, principal, usedAt: now(), open: 0 };
       // Counted from here on, so that many that begin at once stay within the limit.
       sessions.set(id, session);
       transport.onclose = () => void sessions.delete(id);
@@ -89,7 +90,7 @@ export function createSessions(limits = sessionLimits, now: () => number = Date.
       session.open--;
       session.usedAt = now();
       // One whose client did not initialize it after all.
-      if (session.transport.sessionId === undefined) session.server.close().catch(() => {});
+      if (session.transport.sessionId === undefined) end(session);
     },
     all: () => sessions.values(),
     async close() {

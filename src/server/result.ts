@@ -45,7 +45,7 @@ export function toResult(outcome: Exclude<Outcome, { status: 'failed' }>): CallT
     );
   const { runId, question } = outcome;
   const next =
-    question.for === 'person'
+    question.for === 'person' || question.approvers
       ? `A person answers it in a terminal: toolweaver run answer ${runId} '{…}'`
       : `answer_run { "run_id": "${runId}", "question_id": "${question.id}", "answer": {…} }`;
   return valueResult({ status: 'asks', run_id: runId, question, next }, []);

@@ -55,10 +55,22 @@ describe.concurrent('serve', () => {
     expect(server.log()).toContain('noise of a skill');
     expect(server.lines.length).toBeGreaterThan(4);
     for (const line of server.lines) expect(JSON.parse(line)).toMatchObject({ jsonrpc: '2.0' });
+
+    // Nor is it troubled when nobody reads its log any more.
+    server.child.stderr.destroy();
+    for (let n = 0; n < 3; n++) {
+      expect((await server.callTool('noisy', { x: 1 })).result.structuredContent).toEqual({ y: 2 });
+    }
+    server.child.stdin.end();
+    expect((await server.ended).code).toBe(0);
   });
 
-  it('goes on serving after broken JSON, batches, wrong shapes and an unknown method', async () => {
-    const server = await startServer({ home: makeHome() });
+  it('goes on serving after requests before initialize, broken JSON, batches, wrong shapes, unknown methods', async () => {
+    const server = await startServer({ home: makeHome(), initialize: false });
+    expect((await server.request('tools/list')).result.tools.length).toBeGreaterThan(0);
+    const clientInfo = { name: 'late', version: '1.0.0' };
+    const late = await server.request('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo });
+    expect(late.result.protocolVersion).toBe('2025-11-25');
     const garbage = [
       '{"jsonrpc":"2.0","id":7,',
       '[]',
@@ -81,53 +93,22 @@ describe.concurrent('serve', () => {
     expect((await server.request('tools/list')).result.tools.length).toBeGreaterThan(0);
   });
 
-  it('leaves out a line of over 10 MB and reads what follows it', async () => {
+  it('leaves out a line of over 10 MB, and refuses smaller and deep ones in words', async () => {
     const server = await startServer({ home: makeHome() });
     const queries = ['x'.repeat(12_000_000)];
     server.send({ id: 'huge', method: 'tools/call', params: { name: 'search_tools', arguments: { queries } } });
 
     expect((await server.request('tools/list')).result.tools.length).toBeGreaterThan(0);
     expect(server.log()).toContain('too long');
-    server.child.stdin.end();
-    expect(await server.ended).toEqual({ code: 0, signal: null });
-  });
-
-  it('refuses an input of many MB or of great depth in words, and goes on', async () => {
-    const server = await startServer({ home: makeHome() });
     const large = await server.callTool('search_tools', { queries: ['x'.repeat(5_000_000)] });
     expect(textOf(large.result)).toMatch(/^\[bad_input\]/);
-    const depth = 200_000;
-    const deep = `${'['.repeat(depth)}${']'.repeat(depth)}`;
-    server.send(
-      `{"jsonrpc":"2.0","id":"deep","method":"tools/call","params":{"name":"search_tools","arguments":{"a":${deep}}}}`,
-    );
+    const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+    const params = `{"name":"search_tools","arguments":{"a":${deep}}}`;
+    server.send(`{"jsonrpc":"2.0","id":"deep","method":"tools/call","params":${params}}`);
     const answer = await server.hears((message) => message.id === 'deep');
     expect(textOf(answer?.result)).toMatch(/^\[bad_input\]/);
-  });
-
-  it('answers a request that comes before initialize, and then initialize', async () => {
-    const server = await startServer({ home: makeHome(), initialize: false });
-    expect((await server.request('tools/list')).result.tools.length).toBeGreaterThan(0);
-    const clientInfo = { name: 'late', version: '1.0.0' };
-    const { result } = await server.request('initialize', {
-      protocolVersion: '2025-11-25',
-      capabilities: {},
-      clientInfo,
-    });
-    expect(result.protocolVersion).toBe('2025-11-25');
-  });
-
-  it('goes on when nobody reads its log any more', async () => {
-    const server = await startServer({ home: makeHome(), env: { TOOLWEAVER_LOG_LEVEL: 'debug' } });
-    await server.callTool(
-      'save_skill',
-      draft({ code: 'export default (i, ctx) => { ctx.log("x"); return { y: i.x * 2 }; }' }),
-    );
-    server.child.stderr.destroy();
-    for (let x = 0; x < 3; x++)
-      expect((await server.callTool('double', { x })).result.structuredContent).toEqual({ y: x * 2 });
     server.child.stdin.end();
-    expect((await server.ended).code).toBe(0);
+    expect(await server.ended).toEqual({ code: 0, signal: null });
   });
 });
 
