@@ -8,7 +8,7 @@ import { newRunId } from '../runs/table.ts';
 import type { Catalog, ToolSource } from './catalog.ts';
 import { underDeadline } from './deadline.ts';
 import { findTool } from './find.ts';
-import { mayUse } from './grants.ts';
+import { mayCall } from './grants.ts';
 import { type KeepParts, keepCall } from './keep.ts';
 import { type ResumeRules, resumedRequest } from './resume.ts';
 import type { Tool, ToolContext } from './tool.ts';
@@ -125,7 +125,7 @@ function authorise({ tool, request: { caller, principal } }: Found): void {
       hint: 'Only tools that its source names literally were reviewed with it.',
     });
   }
-  if (!mayUse(principal, tool.name)) {
+  if (!mayCall(principal, tool.name)) {
     throw new WeaverError('not_allowed', `${principal.id} may not use ${tool.name}.`, {
       hint: 'Its token names the tools that it may use.',
     });

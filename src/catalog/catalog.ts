@@ -1,5 +1,6 @@
 import type { Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
+import { mayUse } from './grants.ts';
 import type { Tool } from './tool.ts';
 
 /** Where saved tools come from. */
@@ -86,6 +87,7 @@ export function unknownTool(catalog: Catalog, principal: Principal, name: string
   const near = catalog
     .list(principal.tenant)
     .map((tool) => tool.name)
+    .filter((other) => mayUse(principal, other))
     .filter((other) => other.includes(name) || name.includes(other) || sharedStart(other, name) >= 4)
     .slice(0, 5);
   return new WeaverError('unknown_tool', `There is no tool named ${JSON.stringify(name.slice(0, 100))}.`, {

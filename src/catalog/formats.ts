@@ -106,7 +106,9 @@ const runSchema = {
   },
 };
 
-const jsonBody = (schema: JsonSchema, required = true) => ({ required, content: { 'application/json': { schema } } });
+// A call without a body is a call with an empty object.
+const wantsInput = ({ required }: JsonSchema): boolean => Array.isArray(required) && required.length > 0;
+const jsonBody = (schema: JsonSchema, required: boolean) => ({ required, content: { 'application/json': { schema } } });
 const problem = { $ref: '#/components/responses/Problem' };
 const runParameter = {
   name: 'id',
@@ -184,7 +186,7 @@ function operation({ name, title, description, input, output }: Definition) {
         schema: { type: 'string', minLength: 1, maxLength: 200 },
       },
     ],
-    requestBody: jsonBody(movedTo(place('requestBody'), input), false),
+    requestBody: jsonBody(movedTo(place('requestBody'), input), wantsInput(input)),
     responses: {
       200: {
         description: 'What it answered.',

@@ -1,9 +1,16 @@
 import type { Principal } from '../contracts.ts';
 
+// Who may call a tool may also follow its own calls of it; the runs of others are not shown by these.
+const forOwnRuns: readonly string[] = ['get_run', 'cancel_run'];
+
 /** True when a principal's grants name the tool: exactly, or with `*` for any characters; all tools without grants. */
 export function mayUse({ tools }: Pick<Principal, 'tools'>, name: string): boolean {
   return tools === undefined || tools.some((grant) => matches(grant.split('*'), name));
 }
+
+/** True when a principal may call the tool: one that its grants name, or one by which it follows its own runs. */
+export const mayCall = (principal: Pick<Principal, 'tools'>, name: string): boolean =>
+  mayUse(principal, name) || ((principal.tools?.length ?? 0) > 0 && forOwnRuns.includes(name));
 
 function matches([first = '', ...rest]: string[], name: string): boolean {
   if (!name.startsWith(first)) return false;

@@ -4,12 +4,12 @@ import { WeaverError } from '../errors.ts';
 import { canonicalJson, sha256 } from '../json.ts';
 import type { Log } from '../log.ts';
 import type { HeldRun, RunKeeper } from '../runs/keeper.ts';
+import { insertQuestion } from '../runs/questions.ts';
 import {
   dropRun,
   endRun,
   findByKey,
   findRun,
-  insertQuestion,
   insertRun,
   moveRun,
   type Run,

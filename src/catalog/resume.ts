@@ -2,8 +2,9 @@ import { type Answer, type CallRequest, isReviewer, type Question } from '../con
 import { WeaverError } from '../errors.ts';
 import { isSameJson } from '../json.ts';
 import type { RunKeeper } from '../runs/keeper.ts';
+import { findQuestion, keepAnswer } from '../runs/questions.ts';
 import { getRun } from '../runs/read.ts';
-import { findQuestion, keepAnswer, moveRun, type Run, retentionMs } from '../runs/table.ts';
+import { moveRun, type Run, retentionMs } from '../runs/table.ts';
 import type { Database } from '../store/database.ts';
 import { compileValidator } from './validator.ts';
 

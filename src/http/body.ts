@@ -3,7 +3,7 @@ import { WeaverError } from '../errors.ts';
 import { isJsonBody, maxDiscardedBytes } from './problem.ts';
 
 /** The largest body that is read, in bytes. */
-export const maxBodyBytes = 4 * 2 ** 20;
+const maxBodyBytes = 4 * 2 ** 20;
 
 /**
  * The JSON value of a request's body; undefined when there is none.

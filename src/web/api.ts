@@ -62,14 +62,18 @@ async function openApi(parts: ApiParts, { response }: Exchange, principal: Princ
 
 async function callTool(parts: ApiParts, exchange: Exchange, principal: Principal): Promise<void> {
   const { request, response, url, signal } = exchange;
+  const body = await readJson(request);
+  const key = idempotency(request.headers['idempotency-key']);
   const outcome = await parts.call({
     tool: lastSegment(url, '/v1/tools/'),
-    input: (await readJson(request)) ?? {},
+    // No body is an empty input; null is one that no tool takes.
+    input: body === undefined ? {} : body,
     principal,
     via: 'web',
-    signal,
+    // What has a key goes on without its client, which may come back and ask for the outcome by the same key.
+    signal: key.idempotencyKey === undefined ? signal : new AbortController().signal,
     backgroundAfterMs: waitMs(request.headers.prefer) ?? backgroundAfterMs,
-    ...idempotency(request.headers['idempotency-key']),
+    ...key,
   });
   answer(exchange, outcome, () => sendJson(response, 200, outcome.status === 'done' ? (outcome.value ?? null) : null));
 }
@@ -87,13 +91,13 @@ async function useRun(parts: ApiParts, exchange: Exchange, principal: Principal)
   const { request, response, url, signal } = exchange;
   const run = { run_id: lastSegment(url, '/v1/runs/') };
   const [tool, input] =
-    request.method === 'DELETE' ? ['cancel_run', run] : ['get_run', { ...run, ...pageOf(url.searchParams) }];
+    request.method === 'DELETE' ? ['cancel_run', run] : ['get_run', { ...run, ...partOf(url.searchParams) }];
   const outcome = await parts.call({ tool, input, principal, via: 'web', signal });
   answer(exchange, outcome, () => sendJson(response, 200, outcome.status === 'done' ? outcome.value : null));
 }
 
 /** Which part of a result is wanted; what is no number stays text, which get_run refuses with its reason. */
-function pageOf(query: URLSearchParams): Record<string, string | number> {
+function partOf(query: URLSearchParams): Record<string, string | number> {
   const [path, offset, limit] = ['path', 'offset', 'limit'].map((name) => query.get(name));
   const count = (text: string) => (/^\d{1,15}$/.test(text) ? Number(text) : text);
   return {

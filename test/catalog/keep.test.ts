@@ -345,6 +345,21 @@ describe('a call that is cancelled when it ends', () => {
   });
 });
 
+describe('a call that was cancelled', () => {
+  it('asks nobody any more', async () => {
+    const { app, waits } = await withWaiting({ runTimes: { leaseMs: hour, renewMs: hour, lookMs: hour } });
+    const id = await handedOver(app);
+    await app.use('cancel_run', { run_id: id });
+    const form = { type: 'object', properties: { yes: { type: 'boolean' } } } as const;
+    const question = { id: 'q_1', message: 'Go on?', form, for: 'anyone', expiresAt: Date.now() + hour } as const;
+    waits.finish({ status: 'asks', question, runId: id });
+    await until(async () => (await eventsOf(app)).length > 0, 5_000);
+    await app.database.write(async () => {});
+    expect(await show(app, id)).toMatchObject({ status: 'cancelled' });
+    expect(await app.database.read.selectFrom('questions').selectAll().execute()).toEqual([]);
+  });
+});
+
 describe('an idempotency key', () => {
   const keyed = (more: Partial<CallRequest> = {}): Partial<CallRequest> => ({
     tool: 'counts',
@@ -480,6 +495,18 @@ describe('an idempotency key', () => {
     waits.finish();
     expect(await isNow(app, first, 'done')).toBe(true);
     expect(await call(app, request)).toMatchObject({ status: 'done' });
+    expect(waits.runs).toHaveLength(1);
+  });
+
+  it('makes a run of the call at once, which cancel_run ends for its caller', async () => {
+    const { app, waits } = await withWaiting();
+    const outcome = call(app, { idempotencyKey: 'k' });
+    await until(() => waits.runs.length === 1, 5_000);
+    const { runs } = (await app.use('list_runs')) as { runs: { run_id: string; status: string }[] };
+    expect(runs).toMatchObject([{ status: 'running' }]);
+    await app.use('cancel_run', { run_id: runs[0]?.run_id });
+    expect(codeOf(await outcome)).toBe('cancelled');
+    expect(codeOf(await call(app, { idempotencyKey: 'k' }))).toBe('cancelled');
     expect(waits.runs).toHaveLength(1);
   });
 

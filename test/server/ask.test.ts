@@ -104,21 +104,23 @@ describe.each(everywhere)('a question to a client %s of %s', (_place, era, conne
     expect(last.structuredContent).toMatchObject({ asked: 9, how: 'tool' });
   });
 
-  it.each([
-    ['of the wrong type', { yes: 'yes' }, 'answer.yes'],
-    ['without what is required', {}, 'yes'],
-    ['with more than was asked', { yes: true, more: 'x' }, 'more'],
-    ['of a list', { yes: ['true'] }, 'answer.yes'],
-  ])('takes no answer %s, and still asks', async (_, content, named) => {
+  it('takes no answer that does not fit its form, and still asks', async () => {
     const { app, asks } = await withAsking();
-    const client = await connect(app, { era, reply: () => accept(content) });
-    const result = await ask(client);
-    expect(result.isError).toBe(true);
-    expect(textOf(result)).toContain('[bad_input]');
-    expect(textOf(result)).toContain(named);
-    expect(textOf(result)).toContain('get_run');
-    expect(asks.runs).toHaveLength(1);
-    expect(await runsOf(app)).toMatchObject([{ status: 'asks' }]);
+    const wrong = [
+      [{ yes: 'yes' }, 'answer.yes'],
+      [{}, 'yes'],
+      [{ yes: true, more: 'x' }, 'more'],
+      [{ yes: ['true'] }, 'answer.yes'],
+      [{ yes: true, why: 'x'.repeat(21) }, 'answer.why'],
+    ] as const;
+    const client = await connect(app, { era, ...dialog(...wrong.map(([content]) => accept(content))) });
+    for (const [, named] of wrong) {
+      const result = await ask(client);
+      expect(result.isError).toBe(true);
+      for (const part of ['[bad_input]', named, 'get_run']) expect(textOf(result)).toContain(part);
+    }
+    expect(asks.runs).toHaveLength(wrong.length);
+    expect(await runsOf(app)).toMatchObject(wrong.map(() => ({ status: 'asks' })));
   });
 
   it('without dialogs is handed over, with how to answer it', async () => {
