@@ -3,7 +3,7 @@ import type { Progress } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { shortText } from '../text/clean.ts';
 import { action, addCommand, cliRequest, withApp } from './command.ts';
-import { print } from './output.ts';
+import { print, waitsForApproval } from './output.ts';
 import { readStdin } from './stdin.ts';
 
 /** `toolweaver call`: one call of any tool. */
@@ -28,7 +28,7 @@ export function addCall(program: Command, env: NodeJS.ProcessEnv): void {
         if (outcome.status === 'failed') throw outcome.error;
         const value = outcome.status === 'done' ? outcome.value : outcome;
         print(cli.asJson, value, () => (typeof value === 'string' ? value : JSON.stringify(value, null, 2)));
-        return 0;
+        return outcome.status === 'asks' ? waitsForApproval : 0;
       }),
     ),
   );

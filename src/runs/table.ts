@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Answer, Principal, Progress, Question, Via } from '../contracts.ts';
+import type { Principal, Progress, Question, Via } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import type { Db, Tables } from '../store/tables.ts';
+import { openQuestion } from './questions.ts';
 
 /** Which run. */
 export interface RunKey {
@@ -49,12 +50,6 @@ export interface NewRun {
   /** While it runs or asks: until when the process that runs it has promised to say so again, or somebody may answer. */
   leaseUntil?: number;
   expiresAt: number;
-}
-
-/** What a question was answered, and by whom. */
-export interface AskedQuestion {
-  question: Question;
-  answer?: { value: Answer['value']; by: string };
 }
 
 /** How long the outcome of a plain call is kept, and that of a run that went on in the background or asked. */
@@ -239,84 +234,6 @@ const isInState = (state: RunState, now: number) => {
     ? sql<boolean>`(state = 'failed' or ${isLost})`
     : sql<boolean>`(state = ${state} and not ${isLost})`;
 };
-
-/** Keeps what a run asks. */
-export async function insertQuestion(
-  trx: Db,
-  { tenant, id: run }: RunKey,
-  question: Question,
-  now: number,
-): Promise<void> {
-  await trx
-    .insertInto('questions')
-    .values({
-      tenant,
-      id: question.id,
-      run,
-      question: JSON.stringify(question),
-      asked_at: now,
-      expires_at: question.expiresAt,
-      answer: null,
-      answered_by: null,
-      answered_how: null,
-      answered_at: null,
-    })
-    .execute();
-}
-
-/** Keeps an answer to what a run asks; false when it asks no such thing, or that was answered before. */
-export async function keepAnswer(
-  trx: Db,
-  { tenant, id }: RunKey,
-  { questionId, value, by, how, at }: Answer,
-): Promise<boolean> {
-  const { numUpdatedRows } = await trx
-    .updateTable('questions')
-    .set({ answer: JSON.stringify(value), answered_by: by.id, answered_how: how, answered_at: at })
-    .where('tenant', '=', tenant)
-    .where('run', '=', id)
-    .where('id', '=', questionId)
-    .where('answered_at', 'is', null)
-    .executeTakeFirst();
-  return Number(numUpdatedRows) > 0;
-}
-
-/** What a run asks or has asked. */
-export async function findQuestion(
-  db: Db,
-  { tenant, id }: RunKey,
-  questionId: string,
-): Promise<AskedQuestion | undefined> {
-  const row = await db
-    .selectFrom('questions')
-    .select(['question', 'answer', 'answered_by'])
-    .where('tenant', '=', tenant)
-    .where('run', '=', id)
-    .where('id', '=', questionId)
-    .executeTakeFirst();
-  if (!row) return undefined;
-  const { question, answer, answered_by: by } = row;
-  return {
-    question: JSON.parse(question),
-    ...(answer !== null && { answer: { value: JSON.parse(answer), by: by ?? '' } }),
-  };
-}
-
-async function openQuestion(
-  db: Db,
-  { tenant, id, state }: Pick<Tables['runs'], 'tenant' | 'id' | 'state'>,
-): Promise<Question | undefined> {
-  if (state !== 'asks') return undefined;
-  const row = await db
-    .selectFrom('questions')
-    .select('question')
-    .where('tenant', '=', tenant)
-    .where('run', '=', id)
-    .where('answered_at', 'is', null)
-    .orderBy('asked_at', 'desc')
-    .executeTakeFirst();
-  return row && JSON.parse(row.question);
-}
 
 function toRun(row: Tables['runs'], now: number, question: Question | undefined): Run {
   const outcome = JSON.parse(row.outcome);

@@ -56,16 +56,17 @@ interface TestOptions {
   runTimes?: RunTimes;
 }
 
-/** A whole ToolWeaver over an in-memory database, or over a file. Closed when the test ends. */
+/** A whole ToolWeaver over a database of its own, in memory where none is named. Closed when the test ends. */
 export async function testApp({
   settings = {},
-  file = ':memory:',
+  file,
   log = silentLog,
   moreTools,
   runTimes,
 }: TestOptions = {}): Promise<TestApp> {
   const config: Config = loadConfig({}, { home: temporaryHome, ...settings }).config;
-  const app = await openApp(config, log, { databaseFile: file, moreTools, runTimes });
+  const databaseFile = file ?? (await freshDatabase());
+  const app = await openApp(config, log, { databaseFile, moreTools, runTimes });
   let isOpen = true;
   const close = async () => {
     if (isOpen) await app.close();
@@ -88,6 +89,14 @@ export async function testApp({
     decide: (verdict, comment) => decideOpen(app, verdict, comment),
     as: (name) => connect(app, createPrincipal(`agent:${name}`, 'agent', ['author'])),
   };
+}
+
+// The slow tests run those of the front door a second time, over PostgreSQL.
+async function freshDatabase(): Promise<string> {
+  const server = process.env.TOOLWEAVER_TEST_POSTGRES;
+  if (server === undefined) return ':memory:';
+  const { createDatabase } = await import('./postgres.ts');
+  return createDatabase(server);
 }
 
 const temporaryHome = join(tmpdir(), 'toolweaver-test-home-that-is-not-made');

@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,6 +16,8 @@ export const needsPostgres = programs === undefined ? ' (initdb is missing)' : '
 /** A PostgreSQL of its own in a temporary folder, which it promises to keep nothing in after `close`. */
 export interface PostgresServer {
   readonly port: number;
+  /** Where its socket is. */
+  readonly folder: string;
   /** Of a database on it, over loopback. */
   address(database: string): string;
   /** Makes an empty database and gives its address. */
@@ -48,18 +51,7 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
   };
   const address = (database: string): string => `postgres://postgres@127.0.0.1:${port}/${database}`;
   let ended: Promise<unknown> | undefined;
-  let count = 0;
-  const run: PostgresServer['run'] = async (database, ...statements) => {
-    const client = new pg.Client({ connectionString: address(database) });
-    await client.connect();
-    try {
-      let rows: unknown[] = [];
-      for (const statement of statements) rows = (await client.query(statement)).rows;
-      return rows;
-    } finally {
-      await client.end();
-    }
-  };
+  const run: PostgresServer['run'] = (database, ...statements) => runAt(address(database), statements);
   const start = async (): Promise<void> => {
     const [first = '', ...rest] = as([
       program('postgres'),
@@ -80,20 +72,38 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
   await start();
   return {
     port,
+    folder,
     address,
     run,
     start,
     stop,
-    async createDatabase() {
-      const name = `test_${process.pid}_${++count}`;
-      await run('postgres', `create database ${name}`);
-      return address(name);
-    },
+    createDatabase: () => createDatabase(address('postgres')),
     async close() {
       await stop('immediate');
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Makes an empty database on the server of an address, and gives its own address. */
+export async function createDatabase(address: string): Promise<string> {
+  const url = new URL(address);
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  await runAt(address, [`create database ${name}`]);
+  url.pathname = name;
+  return url.href;
+}
+
+async function runAt(address: string, statements: readonly string[]): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: address });
+  await client.connect();
+  try {
+    let rows: unknown[] = [];
+    for (const statement of statements) rows = (await client.query(statement)).rows;
+    return rows;
+  } finally {
+    await client.end();
+  }
 }
 
 async function answering(ask: () => Promise<unknown>): Promise<void> {

@@ -1,14 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { createPrincipal } from '../../src/access/principals.ts';
 import type { Question } from '../../src/contracts.ts';
+import { findQuestion, insertQuestion, keepAnswer } from '../../src/runs/questions.ts';
 import {
   endRun,
   findByKey,
-  findQuestion,
   findRun,
-  insertQuestion,
   insertRun,
-  keepAnswer,
   listRuns,
   moveRun,
   type NewRun,
