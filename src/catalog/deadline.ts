@@ -1,8 +1,9 @@
+import { setMaxListeners } from 'node:events';
 import { WeaverError } from '../errors.ts';
 
 /**
  * Runs `work` until it ends, the caller cancels or the deadline (milliseconds since 1970) passes, whichever is first.
- * `work`'s signal fires in the last two cases; its own end is then no longer waited for.
+ * `work`'s signal fires in the last two cases, when its own end is no longer waited for, and after its end.
  * @throws WeaverError `cancelled`, `timed_out`, or whatever `work` throws.
  */
 export async function underDeadline<T>(
@@ -12,6 +13,8 @@ export async function underDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
+  // A skill may have 32 nested calls at once, and each listens.
+  setMaxListeners(0, controller.signal);
   let stop: (error: WeaverError) => void = () => {};
   const stopped = new Promise<never>((_, reject) => {
     stop = (error) => {
@@ -33,6 +36,8 @@ export async function underDeadline<T>(
   try {
     return await Promise.race([stopped, controller.signal.aborted ? stopped : work(controller.signal)]);
   } finally {
+    // Calls that the work began and did not wait for end with it.
+    controller.abort(new WeaverError('cancelled', `${name} has ended.`));
     clearTimeout(timer);
     outer.removeEventListener('abort', onAbort);
   }

@@ -15,7 +15,7 @@ export interface ToolContext {
   request: CallRequest;
   callId: string;
   runId: string;
-  /** Fires when the caller cancels or the deadline passes. */
+  /** Fires when the caller cancels or the deadline passes, and when the call has ended. */
   signal: AbortSignal;
   progress(progress: Progress): void;
   /** Calls another tool on the same road, with what this tool's seal grants. */

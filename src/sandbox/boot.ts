@@ -1,3 +1,5 @@
+import { maxDepth } from './protocol.ts';
+
 /**
  * What every program finds around it, evaluated inside the engine before the program. It captures all it needs first, so
  * that a program which tampers with prototypes harms only itself. It answers the functions by which the thread speaks to
@@ -7,7 +9,8 @@ export const bootSource = `(function (say) {
   'use strict';
   const { parse, stringify } = JSON;
   const { freeze, defineProperty, create } = Object;
-  const { construct } = Reflect;
+  const { construct, ownKeys, getOwnPropertyDescriptor } = Reflect;
+  const { isArray } = Array;
   const { imul } = Math;
   const apply = Reflect.apply;
   const PromiseOf = Promise;
@@ -47,11 +50,15 @@ export const bootSource = `(function (say) {
   RealDate.prototype.constructor = FixedDate;
   globalThis.Date = FixedDate;
   delete globalThis.performance;
+  // It would be handed the functions of every frame, those of this file among them.
+  delete Error.prepareStackTrace;
 
   const safe = (get, fallback) => { try { const v = get(); return v === undefined || v === null ? fallback : cut(text(v), 4000); } catch { return fallback; } };
   const explain = (e) => {
-    if (typeof e !== 'object' || e === null) return { name: 'Thrown', message: safe(() => text(e), 'something that is not an error'), stack: '' };
+    if (typeof e !== 'object' || e === null) return { __proto__: null, name: 'Thrown', message: safe(() => text(e), 'something that is not an error'), stack: '' };
     return {
+      // Without the prototype whose toJSON the program may have set.
+      __proto__: null,
       name: safe(() => e.name, 'Thrown'),
       message: safe(() => e.message, '') || safe(() => stringify(e), 'an object that is not an error'),
       stack: safe(() => e.stack, ''),
@@ -63,8 +70,30 @@ export const bootSource = `(function (say) {
   const log = (...args) => { let line = ''; for (let i = 0; i < args.length; i++) line += (i ? ' ' : '') + show(args[i]); say('log', 0, cut(line, 64000), ''); };
   globalThis.console = freeze({ log, info: log, warn: log, error: log, debug: log });
 
+  // stringify notices only after a second that a chain of 200,000 objects nests too deeply. It is asked all the same about
+  // what is not found here: this follows only the first object in each.
+  const firstKey = ['0'];
+  const inner = (value) => {
+    const keys = isArray(value) ? firstKey : ownKeys(value);
+    for (let i = 0; i < keys.length; i++) {
+      const own = typeof keys[i] === 'string' ? getOwnPropertyDescriptor(value, keys[i]) : undefined;
+      if (own !== undefined && own.enumerable && typeof own.value === 'object' && own.value !== null) return own.value;
+    }
+  };
+  const isChain = (value) => {
+    let before;
+    for (let depth = 0; depth <= ${maxDepth}; depth++) {
+      // A ring, too, is left to stringify, which names it.
+      if (typeof value !== 'object' || value === null || value === before || typeof value.toJSON === 'function') return false;
+      if ((depth & (depth - 1)) === 0) before = value;
+      value = inner(value);
+    }
+    return true;
+  };
+
   const call = (name, input) => new PromiseOf((resolve, reject) => {
     const id = nextCall++;
+    if (isChain(input)) { say('deep', 0, '', ''); return; }
     const json = stringify(input === undefined ? {} : input);
     if (json === undefined) { reject(new TypeError('the input of ' + text(name) + ' is not JSON')); return; }
     pending[id] = { resolve, reject };
@@ -76,7 +105,7 @@ export const bootSource = `(function (say) {
   const ctx = freeze({
     tools, call, log,
     progress(done, total, message) {
-      say('progress', 0, '', stringify({ done: +done, total: total === undefined ? undefined : +total, message: message === undefined ? undefined : cut(text(message), 1000) }));
+      say('progress', 0, '', stringify({ __proto__: null, done: +done, total: total === undefined ? undefined : +total, message: message === undefined ? undefined : cut(text(message), 1000) }));
     },
     now: time,
     random,
@@ -85,7 +114,10 @@ export const bootSource = `(function (say) {
   const give = (value) => {
     if (typeof value === 'function' || typeof value === 'symbol') return say('bad', 0, 'a ' + typeof value + ' is not JSON', '');
     let json;
-    try { json = stringify(value === undefined ? null : value); } catch (e) {
+    try {
+      if (isChain(value)) return say('deep', 0, '', '');
+      json = stringify(value === undefined ? null : value);
+    } catch (e) {
       const { name, message } = explain(e);
       if (name === 'InternalError' || name === 'RangeError') return say('fail', 0, stringify(explain(e)), 'stringify');
       return say('bad', 0, message, '');
@@ -105,6 +137,7 @@ export const bootSource = `(function (say) {
     },
     async run(input, at, seed, max) {
       now = at; state = seed | 0; maxOutput = max; isRunning = true;
+      if (runs === undefined) return fail(new TypeError('the module never finished loading'));
       try { give(await runs(parse(input), ctx)); } catch (e) { fail(e); }
     },
     settle(id, ok, json) {

@@ -1,14 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { type FromChild, readLines, type ToChild } from './protocol.ts';
+import { byteLength } from '../json.ts';
+import { type FromChild, keptPrograms, maxLineBytes, readLines, type ToChild } from './protocol.ts';
+import type { Job } from './sandbox.ts';
 
 /** A running confined child. */
 export interface ChildHandle {
   /** Hashes of the programs that it has been sent. */
   programs: Set<string>;
-  send(message: ToChild): void;
-  /** Keeps the event loop alive while jobs are under way; `release` lets a command end by itself. */
-  hold(): void;
+  /** False when the message is too large for one line; it is not sent then. */
+  send(message: ToChild): boolean;
+  /** Sends a job, with its program where the child may not have it; false as with `send`. */
+  run(id: number, job: Job, input: string): boolean;
+  /** Lets a command end by itself: no job is under way. `run` keeps the event loop alive again. */
   release(): void;
   /** Ends it at once and resolves when it is gone. */
   end(): Promise<void>;
@@ -20,21 +24,22 @@ interface Listener {
   ended(): void;
 }
 
-/** Starts the child of a folder that holds child.js: no environment, no files but that folder, no other processes. */
+/** What confines a Node process to one folder, which it may read: no other files, no processes of its own. */
+export const confinement = (folder: string): string[] => [
+  permissionFlag(),
+  '--allow-worker',
+  `--allow-fs-read=${folder}`,
+  '--no-warnings',
+  '--max-old-space-size=256',
+];
+
+/** Starts the child of a folder that holds child.js, confined and without an environment. */
 export function startChild(folder: string, threads: number, { hear, ended }: Listener): ChildHandle {
-  const child = spawn(
-    process.execPath,
-    [
-      permissionFlag(),
-      '--allow-worker',
-      `--allow-fs-read=${folder}`,
-      '--no-warnings',
-      '--max-old-space-size=256',
-      join(folder, 'child.js'),
-      String(threads),
-    ],
-    { cwd: folder, env: {}, stdio: ['pipe', 'pipe', 'ignore'] },
-  );
+  const child = spawn(process.execPath, [...confinement(folder), join(folder, 'child.js'), String(threads)], {
+    cwd: folder,
+    env: {},
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
   let isGone = false;
   const gone = new Promise<void>((resolve) => {
     const once = () => {
@@ -48,15 +53,30 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
   const kill = () => void child.kill('SIGKILL');
   child.stdout?.on(
     'data',
-    readLines((line) => takeLine(line, hear, kill), kill),
+    // What a dead child had still said is not heard: its jobs may run again by now.
+    readLines((line) => void (isGone || takeLine(line, hear, kill)), kill),
   );
-  child.stdin?.on('error', () => {
-    // The child is gone; its exit tells what that means.
-  });
+  // Whoever cannot be read any more is of no use; who cannot be written to is gone, and its exit tells what that means.
+  child.stdout?.on('error', kill);
+  child.stdin?.on('error', () => {});
+  const programs = new Set<string>();
+  const send = (message: ToChild): boolean => {
+    const line = `${JSON.stringify(message)}\n`;
+    if (byteLength(line) > maxLineBytes) return false;
+    if (!isGone) child.stdin?.write(line);
+    return true;
+  };
   return {
-    programs: new Set(),
-    send: (message) => void (isGone || child.stdin?.write(`${JSON.stringify(message)}\n`)),
-    hold: () => setRef(child, true),
+    programs,
+    send,
+    run(id, { program: { hash, text }, limits, now, seed }, input) {
+      setRef(child, true);
+      const isKnown = programs.has(hash);
+      // The child asks for what it has not; only the list must not grow for ever.
+      if (programs.size >= keptPrograms) programs.clear();
+      programs.add(hash);
+      return send({ t: 'run', id, hash, ...(!isKnown && { text }), input, limits, now, seed });
+    },
     release: () => setRef(child, false),
     async end() {
       // Held until it is gone: nothing else may keep the event loop alive by then.
@@ -67,15 +87,13 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
   };
 }
 
-// A frame that is none shows that the child is not itself any more.
+// A frame that is none, or that nobody can make sense of, shows that the child is not itself any more.
 function takeLine(line: string, hear: Listener['hear'], kill: () => void): void {
-  let message: FromChild;
   try {
-    message = JSON.parse(line);
+    hear(JSON.parse(line));
   } catch {
-    return kill();
+    kill();
   }
-  hear(message);
 }
 
 function setRef(child: ChildProcess, isHeld: boolean): void {

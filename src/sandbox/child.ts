@@ -1,28 +1,32 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { type FromChild, readLines, type ToChild } from './protocol.ts';
+import { type FromChild, keptPrograms, monotonicMs, readLines, type ToChild } from './protocol.ts';
 
 // The main thread of the confined child: it only routes between the server (stdin, stdout) and the threads, ends a
 // thread that spins, and ends the process, spinning threads included, when the server is gone.
 
-const runningAtOnce = 16;
 const watchEveryMs = 50;
 const graceMs = 250;
-const keptPrograms = 1_000;
+const longSliceMs = 20;
+const keptProgramChars = 32_000_000;
 
 type Run = Extract<ToChild, { t: 'run' }>;
 
+/** A job on a thread. Its input is not kept: the server sends the job again where that is needed. */
 interface Job {
-  run: Run;
-  thread?: Thread;
-  /** Host calls without an answer: a job that waits for the host holds no slot. */
+  id: number;
+  hash: string;
+  cpuMs: number;
+  thread: Thread;
+  /** Host calls without an answer. */
   calls: Set<number>;
   hasCalled: boolean;
 }
 
 interface Thread {
   worker: Worker;
+  hasStarted: boolean;
   /** When the slice under way began (0: none), its budget, and whose it is. */
   slice: Float64Array;
   jobs: Map<number, Job>;
@@ -30,9 +34,10 @@ interface Thread {
 }
 
 const jobs = new Map<number, Job>();
-const queue: Job[] = [];
 const programs = new Map<string, string>();
-const threads: Thread[] = Array.from({ length: Number(process.argv[2] ?? 2) }, startThread);
+let programChars = 0;
+const threadCount = Number(process.argv[2] ?? 2);
+const threads: Thread[] = Array.from({ length: threadCount }, startThread);
 
 const say = (message: FromChild): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
 
@@ -48,96 +53,83 @@ say({ t: 'ready' });
 
 function hear(line: string): void {
   const message = JSON.parse(line) as ToChild;
-  if (message.t === 'run') return enqueue(message);
+  if (message.t === 'run') return dispatch(message);
   const job = jobs.get(message.id);
   if (!job) return;
   if (message.t === 'answer') job.calls.delete(message.call);
-  if (job.thread) job.thread.worker.postMessage(message);
-  else drop(job);
+  job.thread.worker.postMessage(message);
 }
 
-function enqueue(run: Run): void {
-  if (run.text !== undefined) keepProgram(run.hash, run.text);
-  else if (!programs.has(run.hash)) return say({ t: 'need', id: run.id });
-  const job: Job = { run, calls: new Set(), hasCalled: false };
-  jobs.set(run.id, job);
-  queue.push(job);
-  pump();
+function dispatch({ text, ...run }: Run): void {
+  const { id, hash, limits } = run;
+  if (text !== undefined) keepProgram(hash, text);
+  const known = programs.get(hash);
+  if (known === undefined) return say({ t: 'need', id });
+  const thread = freest();
+  const job: Job = { id, hash, cpuMs: limits.cpuMs, thread, calls: new Set(), hasCalled: false };
+  jobs.set(id, job);
+  thread.jobs.set(id, job);
+  thread.worker.postMessage(thread.hashes.has(hash) ? run : { ...run, text: known });
+  thread.hashes.add(hash);
 }
 
-function drop(job: Job): void {
-  jobs.delete(job.run.id);
-  const at = queue.indexOf(job);
-  if (at >= 0) queue.splice(at, 1);
+const freest = (): Thread => threads.reduce((best, thread) => (load(thread) < load(best) ? thread : best));
+
+// One that is busy for long is taken only when all are; among equals, the one with fewer jobs that wait for the host.
+function load({ jobs: own, slice }: Thread): number {
+  const [since = 0] = slice;
+  const isLong = since > 0 && monotonicMs() - since > longSliceMs;
+  let running = 0;
+  for (const job of own.values()) if (job.calls.size === 0) running++;
+  return (isLong ? 1e6 : 0) + running + own.size / 1e3;
 }
-
-function pump(): void {
-  for (let thread = freest(); queue.length > 0 && running(thread) < runningAtOnce; thread = freest()) {
-    const job = queue.shift();
-    if (job) dispatch(job, thread);
-  }
-}
-
-function dispatch(job: Job, thread: Thread): void {
-  const { text: _, ...run } = job.run;
-  job.thread = thread;
-  thread.jobs.set(run.id, job);
-  const text = thread.hashes.has(run.hash) ? undefined : programs.get(run.hash);
-  thread.hashes.add(run.hash);
-  thread.worker.postMessage({ ...run, ...(text !== undefined && { text }) });
-}
-
-const running = (thread: Thread): number => {
-  let count = 0;
-  for (const job of thread.jobs.values()) if (job.calls.size === 0) count++;
-  return count;
-};
-
-const freest = (): Thread => threads.reduce((best, thread) => (running(thread) < running(best) ? thread : best));
 
 function startThread(): Thread {
   const clock = new SharedArrayBuffer(3 * Float64Array.BYTES_PER_ELEMENT);
   const worker = new Worker(join(dirname(fileURLToPath(import.meta.url)), 'thread.js'), {
-    workerData: { clock },
+    workerData: { clock, share: 1 / threadCount },
     env: {},
     stdout: true,
     stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: 128 },
   });
-  const thread: Thread = { worker, slice: new Float64Array(clock), jobs: new Map(), hashes: new Set() };
+  const slice = new Float64Array(clock);
+  const thread: Thread = { worker, hasStarted: false, slice, jobs: new Map(), hashes: new Set() };
   worker.on('message', (message: FromChild) => relay(thread, message));
   worker.on('error', () => replace(thread, undefined));
   return thread;
 }
 
 function relay(thread: Thread, message: FromChild): void {
-  if (message.t === 'ready') return;
+  if (message.t === 'ready') {
+    thread.hasStarted = true;
+    return;
+  }
   const job = thread.jobs.get(message.id);
   if (!job) return;
-  if (message.t === 'need') {
-    // The thread has forgotten the program: hand it out again.
-    thread.hashes.delete(job.run.hash);
-    return dispatch(job, thread);
-  }
   if (message.t === 'call') {
     job.calls.add(message.call);
     job.hasCalled = true;
   }
-  if (message.t === 'end') forget(thread, message.id);
-  say(message);
-  pump();
+  if (message.t === 'end' || message.t === 'need') forget(job);
+  if (message.t !== 'need') return say(message);
+  // The thread has given up the program's image: the next time it is handed the text.
+  thread.hashes.delete(job.hash);
+  say({ t: 'again', id: job.id });
 }
 
-function forget(thread: Thread, id: number): void {
+function forget({ id, thread }: Job): void {
   thread.jobs.delete(id);
   jobs.delete(id);
 }
 
 function watch(): void {
-  const now = performance.timeOrigin + performance.now();
+  const now = monotonicMs();
   for (const thread of threads) {
     const [since = 0, budgetMs = 0, id = 0] = thread.slice;
-    if (since > 0 && now - since > budgetMs + graceMs) replace(thread, id);
+    // Read once more: between the first read and the others the thread may have gone on to another slice.
+    const isOne = since > 0 && thread.slice[0] === since;
+    if (isOne && now - since > budgetMs + graceMs) replace(thread, id);
   }
 }
 
@@ -146,24 +138,34 @@ function watch(): void {
 function replace(thread: Thread, spinner: number | undefined): void {
   const at = threads.indexOf(thread);
   if (at < 0) return;
+  // One that cannot even start would be replaced for ever: the server is told by the end of the process.
+  if (!thread.hasStarted) process.exit(1);
   threads[at] = startThread();
   void thread.worker.terminate();
-  for (const [id, job] of thread.jobs) {
-    if (id !== spinner && !job.hasCalled && spinner !== undefined) {
-      delete job.thread;
-      queue.push(job);
-      continue;
-    }
-    jobs.delete(id);
-    const usage = { wallMs: 0, cpuMs: id === spinner ? job.run.limits.cpuMs : 0, hostCalls: 0 };
-    const lost = { ok: false, kind: 'lost', message: 'its thread ended' } as const;
-    say({ t: 'end', id, logs: [], usage, end: id === spinner ? { ok: false, kind: 'limit', limit: 'cpu' } : lost });
+  for (const job of [...thread.jobs.values()]) {
+    forget(job);
+    if (job.id === spinner) sayEnd(job, job.cpuMs, { ok: false, kind: 'limit', limit: 'cpu' });
+    else if (spinner !== undefined && !job.hasCalled) say({ t: 'again', id: job.id });
+    else sayEnd(job, 0, { ok: false, kind: 'lost', message: 'its thread ended' });
   }
-  pump();
+}
+
+function sayEnd({ id }: Job, cpuMs: number, end: Extract<FromChild, { t: 'end' }>['end']): void {
+  say({ t: 'end', id, logs: [], usage: { wallMs: 0, cpuMs, hostCalls: 0 }, end });
 }
 
 function keepProgram(hash: string, text: string): void {
-  programs.delete(hash);
+  dropProgram(hash);
   programs.set(hash, text);
-  if (programs.size > keptPrograms) programs.delete(programs.keys().next().value ?? hash);
+  programChars += text.length;
+  for (const oldest of programs.keys()) {
+    if (programs.size <= keptPrograms && programChars <= keptProgramChars) return;
+    if (oldest !== hash) dropProgram(oldest);
+  }
+}
+
+function dropProgram(hash: string): void {
+  programChars -= programs.get(hash)?.length ?? 0;
+  programs.delete(hash);
+  for (const thread of threads) thread.hashes.delete(hash);
 }

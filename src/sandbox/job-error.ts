@@ -25,10 +25,13 @@ const limitTexts: Record<LimitName, (limits: Limits) => [message: string, hint: 
     'Work on smaller parts of the data.',
   ],
   output: ({ outputBytes }) => [
-    `The code answered more than ${outputBytes} bytes.`,
+    `The code answered, or handed to a tool, more than ${outputBytes} bytes.`,
     'Return a part, a summary or a page.',
   ],
-  depth: () => [`The code answered something nested deeper than ${maxDepth}.`, 'Return flatter data.'],
+  depth: () => [
+    `The code answered, or handed to a tool, something nested deeper than ${maxDepth}.`,
+    'Use flatter data.',
+  ],
   host_calls: ({ hostCalls, hostCallsAtOnce }) => [
     `The code made more than ${hostCalls} calls, or more than ${hostCallsAtOnce} at once.`,
     'Await calls in smaller groups, or ask for more in each.',
@@ -48,6 +51,7 @@ export function endError(end: Exclude<End, { ok: true }>, { limits, program }: J
       },
     );
   }
+  if (end.kind === 'busy') return busyError('Calls that wait for tools hold too much memory already.', calls);
   if (end.kind === 'thrown') return thrownError(end.error, program);
   return new WeaverError('unavailable', `The code was lost: ${end.message}.`, {
     hint:
@@ -57,6 +61,13 @@ export function endError(end: Exclude<End, { ok: true }>, { limits, program }: J
     details: { retryable: calls === 0 },
   });
 }
+
+/** The error of a job for which there is no place. `calls` says how many host calls it had begun. */
+export const busyError = (message: string, calls: number): WeaverError =>
+  new WeaverError('busy', message, {
+    hint: 'Try again in a moment, with fewer at once.',
+    details: { retryable: calls === 0 },
+  });
 
 function thrownError({ name, message, tool, code, ...thrown }: GuestError, program: Program): WeaverError {
   const line = thrown.line === undefined ? undefined : (program.lineOf?.(thrown.line) ?? thrown.line);

@@ -1,67 +1,96 @@
-import type { End, FromChild, GuestError, LimitName, ToChild } from './protocol.ts';
-import { maxDepth } from './protocol.ts';
-import { giveBack, type Image, type Say, takeVm, type Vm } from './vm.ts';
+import type { Progress } from '../contracts.ts';
+import { type EngineError, endOf, isMemoryText, readError, readProgress } from './guest-text.ts';
+import type { End, FromChild, LimitName, ToChild } from './protocol.ts';
+import { isTooDeep } from './protocol.ts';
+import { giveBack, type Image, isFull, memoryBytes, type Say, takeVm, type Vm } from './vm.ts';
 import { wasm } from './wasm-memory.ts';
 
 type RunMessage = Extract<ToChild, { t: 'run' }>;
 
-interface Watch {
-  begin(job: number, budgetMs: number): void;
-  end(): void;
+const freeProgress = 100;
+const tellEveryMs = 50;
+const maxNameChars = 200;
+// What quickjs-wasi reads for a text that the engine has no memory to hand over.
+const unreadable = '<null>';
+// What it throws when the engine has no memory for a text that is handed in.
+const noMemory = 'wasm_malloc failed';
+
+interface Host {
+  post(message: FromChild): void;
+  beginSlice(job: number, budgetMs: number): void;
+  endSlice(): void;
+  /** True when the jobs that wait on this thread hold too much memory. */
+  isCrowded(): boolean;
+  forget(job: number): void;
 }
 
 /** One job on its thread: enters the engine in slices, counts what it uses, and ends exactly once. */
 export class JobRun {
   readonly #message: RunMessage;
-  readonly #post: (message: FromChild) => void;
-  readonly #watch: Watch;
-  readonly #forget: () => void;
+  readonly #host: Host;
   readonly #startedAt = performance.now();
   readonly #logs: string[] = [];
   #logBytes = 0;
   #cpuMs = 0;
   #sliceStart = 0;
+  #sliceMs = 0;
+  #sliceLimit: LimitName = 'cpu';
   #wasInterrupted = false;
   #isLoading = true;
   #isBroken = false;
+  #isReported = false;
   #waiting = new Set<number>();
   #hostCalls = 0;
+  #toldAt = -tellEveryMs;
+  #told = 0;
+  #untold: Progress | undefined;
   #ended: End | undefined;
   #vm: Vm | undefined;
   #image: Image | undefined;
 
-  constructor(message: RunMessage, post: (message: FromChild) => void, watch: Watch, forget: () => void) {
+  constructor(message: RunMessage, host: Host) {
     this.#message = message;
-    this.#post = post;
-    this.#watch = watch;
-    this.#forget = forget;
+    this.#host = host;
   }
 
-  /** Asked by the engine between instructions: is its time over? */
+  /** What its engine holds. */
+  get memoryBytes(): number {
+    return this.#vm ? memoryBytes(this.#vm) : 0;
+  }
+
+  /**
+   * Asked by the engine between instructions: must it stop? Then it throws, which leaves the engine at once: what it would
+   * throw inside itself for an answer of `true`, a promise's executor swallows.
+   */
   readonly isOver = (): boolean => {
-    if (this.#sliceStart === 0 || performance.now() - this.#sliceStart <= this.#budget()) return false;
-    this.#wasInterrupted = true;
-    return true;
+    const isLate = this.#sliceStart > 0 && performance.now() - this.#sliceStart > this.#sliceMs;
+    if (!this.#ended && !isLate) return false;
+    this.#wasInterrupted ||= !this.#ended;
+    throw new Error('interrupted');
   };
 
   /** Hears what the program says. */
   readonly say: Say = (word, id, text, json) => {
     if (this.#ended) return;
-    if (word === 'call') this.#call(id, text, json);
+    if (json === unreadable) this.#limit('memory');
+    else if (word === 'call') this.#call(id, text, json);
     else if (word === 'log') this.#log(text);
-    else if (word === 'progress') this.#post({ t: 'progress', id: this.#message.id, progress: JSON.parse(json) });
+    else if (word === 'progress') this.#progress(json);
     else if (word === 'done') this.#done(json);
-    else if (word === 'output') this.#end({ ok: false, kind: 'limit', limit: 'output' });
-    else if (word === 'bad') this.#end({ ok: false, kind: 'bad_output', message: text });
-    else this.#end(endOf(JSON.parse(text), json === 'stringify'));
+    else if (word === 'output') this.#limit('output');
+    else if (word === 'deep') this.#limit('depth');
+    else if (word === 'bad') this.#bad(text);
+    else this.#end(this.#endOf(readError(text), json === 'stringify'));
   };
 
   /** Loads the program in a slice of this job; undefined when the job ended in it. */
-  load(load: () => Image): Image | undefined {
+  load(vm: Vm, load: () => Image): Image | undefined {
     let image: Image | undefined;
+    this.#vm = vm;
     this.#slice(() => {
       image = load();
     });
+    this.#vm = undefined;
     if (!this.#ended) return image;
     this.#report();
     return undefined;
@@ -74,12 +103,23 @@ export class JobRun {
     this.#report();
   }
 
+  /** Hands the job back: its program is not here. */
+  giveUp(): void {
+    if (this.#ended) return this.#report();
+    this.#isReported = true;
+    this.#host.forget(this.#message.id);
+    this.#host.post({ t: 'need', id: this.#message.id });
+  }
+
   async begin(image: Image): Promise<void> {
     this.#isLoading = false;
     if (this.#ended) return this.#report();
-    this.#image = image;
     this.#vm = await takeVm(image, this.say, this.isOver);
+    this.#image = image;
+    // It may have been stopped while its engine was made.
+    if (this.#ended) return this.#report();
     const { input, now, seed, limits } = this.#message;
+    this.#message.input = '';
     this.#enter((vm) => vm.enter('run', input, now, seed, limits.outputBytes));
   }
 
@@ -102,33 +142,36 @@ export class JobRun {
     this.#slice(() => work(vm));
     if (!this.#ended && this.#waiting.size === 0) {
       const message = 'its promise never settles: nothing is left that could';
-      this.#ended = { ok: false, kind: 'thrown', error: { name: 'Error', message } };
+      this.#end(isFull(vm) ? memoryEnd : thrown(message));
     }
+    if (!this.#ended && this.#host.isCrowded()) this.#end({ ok: false, kind: 'busy' });
     if (this.#ended) this.#report();
   }
 
   #slice(work: () => void): void {
+    this.#setBudget();
     this.#sliceStart = performance.now();
-    this.#watch.begin(this.#message.id, this.#budget());
+    this.#host.beginSlice(this.#message.id, this.#sliceMs);
     try {
       work();
     } catch (error) {
       this.#isBroken = true;
       this.#end(this.#endOfTrap(error));
     } finally {
-      this.#watch.end();
+      this.#host.endSlice();
       this.#cpuMs += performance.now() - this.#sliceStart;
       this.#sliceStart = 0;
     }
-    // A program may catch the interruption itself; its time is over all the same.
-    if (this.#wasInterrupted) {
-      this.#isBroken = true;
-      this.#ended = { ok: false, kind: 'limit', limit: 'cpu' };
-    }
+    this.#tell();
   }
 
-  #budget(): number {
-    return Math.max(this.#message.limits.cpuMs - this.#cpuMs, 0);
+  // Code that computes longer than the call may take at all computes for nobody.
+  #setBudget(): void {
+    const { cpuMs, wallMs } = this.#message.limits;
+    const cpuLeft = cpuMs - this.#cpuMs;
+    const wallLeft = wallMs - (performance.now() - this.#startedAt);
+    this.#sliceMs = Math.max(Math.min(cpuLeft, wallLeft), 0);
+    this.#sliceLimit = wallLeft < cpuLeft ? 'wall' : 'cpu';
   }
 
   #call(call: number, name: string, json: string): void {
@@ -140,20 +183,40 @@ export class JobRun {
     if (json.length > limits.outputBytes) return this.#limit('output');
     if (isTooDeep(json)) return this.#limit('depth');
     this.#waiting.add(call);
-    this.#post({ t: 'call', id, call, name, json });
+    this.#host.post({ t: 'call', id, call, name: name.slice(0, maxNameChars), json });
   }
 
   #log(line: string): void {
     const room = this.#message.limits.logBytes - this.#logBytes;
     if (room <= 0) return;
-    this.#logs.push(line.length > room ? `${line.slice(0, room)}…` : line);
-    this.#logBytes += line.length + 1;
+    const bytes = Buffer.byteLength(line);
+    this.#logs.push(bytes > room ? `${Buffer.from(line).subarray(0, room).toString()}…` : line);
+    this.#logBytes += bytes + 1;
+  }
+
+  // The first hundred are told each; thousands a second would reach the listener only late, and fill the pipe until then,
+  // so of those the latest is enough.
+  #progress(json: string): void {
+    this.#untold = readProgress(json) ?? this.#untold;
+    if (this.#told < freeProgress || performance.now() - this.#toldAt >= tellEveryMs) this.#tell();
+  }
+
+  #tell(): void {
+    if (!this.#untold) return;
+    this.#toldAt = performance.now();
+    this.#told++;
+    this.#host.post({ t: 'progress', id: this.#message.id, progress: this.#untold });
+    this.#untold = undefined;
   }
 
   #done(json: string): void {
     if (Buffer.byteLength(json) > this.#message.limits.outputBytes) return this.#limit('output');
     if (isTooDeep(json)) return this.#limit('depth');
     this.#end({ ok: true, json });
+  }
+
+  #bad(message: string): void {
+    this.#end(this.#isOutOfMemory(message) ? memoryEnd : { ok: false, kind: 'bad_output', message });
   }
 
   #limit(limit: LimitName): void {
@@ -164,55 +227,40 @@ export class JobRun {
     this.#ended ??= end;
   }
 
+  #isOutOfMemory(message: string): boolean {
+    return this.#vm !== undefined && isFull(this.#vm) && isMemoryText(message);
+  }
+
+  #endOf(error: EngineError, whileStringifying: boolean): End {
+    if (this.#isOutOfMemory(error.message)) return memoryEnd;
+    return endOf(error, whileStringifying);
+  }
+
   // What the engine threw at the thread: its own errors have a name, a WebAssembly trap has none of its language's.
   #endOfTrap(error: unknown): End {
-    if (this.#wasInterrupted) return { ok: false, kind: 'limit', limit: 'cpu' };
+    if (this.#wasInterrupted) return { ok: false, kind: 'limit', limit: this.#sliceLimit };
+    // The module is known to be good: only a cap below what it starts with keeps it from compiling.
+    if (error instanceof wasm.CompileError) return memoryEnd;
     const { name, message, stack } = error as Error;
+    if (message === noMemory) return memoryEnd;
     if (error instanceof wasm.RuntimeError) {
       return { ok: false, kind: 'limit', limit: /stack|recursion/i.test(message) ? 'stack' : 'memory' };
     }
-    return endOf({ name, message, stack: stack ?? '' }, false);
+    return this.#endOf({ name, message, stack: stack ?? '' }, false);
   }
 
   #report(): void {
-    this.#forget();
-    if (this.#image && this.#vm) giveBack(this.#image, this.#vm, this.#isBroken || this.#waiting.size > 0);
-    this.#vm = undefined;
+    if (this.#isReported) return;
+    this.#isReported = true;
+    this.#host.forget(this.#message.id);
     const usage = { wallMs: performance.now() - this.#startedAt, cpuMs: this.#cpuMs, hostCalls: this.#hostCalls };
     const end = this.#ended ?? thrown('ended without an answer');
-    this.#post({ t: 'end', id: this.#message.id, logs: this.#logs, usage, end });
+    this.#host.post({ t: 'end', id: this.#message.id, logs: this.#logs, usage, end });
+    if (this.#image && this.#vm) giveBack(this.#image, this.#vm, this.#isBroken || this.#waiting.size > 0);
+    this.#vm = undefined;
   }
 }
+
+const memoryEnd: End = { ok: false, kind: 'limit', limit: 'memory' };
 
 const thrown = (message: string): End => ({ ok: false, kind: 'thrown', error: { name: 'Error', message } });
-
-interface Explained extends GuestError {
-  stack?: string;
-}
-
-/** What an error inside the engine means for the job. */
-function endOf({ stack, ...error }: Explained, whileStringifying: boolean): End {
-  if (error.name === 'InternalError' && /out of memory/.test(error.message))
-    return { ok: false, kind: 'limit', limit: 'memory' };
-  if (error.name === 'InternalError' && /interrupted/.test(error.message))
-    return { ok: false, kind: 'limit', limit: 'cpu' };
-  if (/stack (size|overflow)|call stack/i.test(error.message)) {
-    return { ok: false, kind: 'limit', limit: whileStringifying ? 'depth' : 'stack' };
-  }
-  const line = /skill\.js:(\d+)/.exec(stack ?? '')?.[1];
-  return { ok: false, kind: 'thrown', error: { ...error, ...(line !== undefined && { line: Number(line) }) } };
-}
-
-/** True when JSON text nests deeper than 64, without parsing it: parsing 200,000 levels would overflow the stack. */
-export function isTooDeep(json: string): boolean {
-  let depth = 0;
-  for (let i = 0; i < json.length; i++) {
-    const c = json.charCodeAt(i);
-    if (c === 0x22) {
-      for (i++; json.charCodeAt(i) !== 0x22 && i < json.length; i++) if (json.charCodeAt(i) === 0x5c) i++;
-    } else if (c === 0x7b || c === 0x5b) {
-      if (++depth > maxDepth) return true;
-    } else if (c === 0x7d || c === 0x5d) depth--;
-  }
-  return false;
-}

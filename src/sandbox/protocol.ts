@@ -11,7 +11,10 @@ export type ToChild =
 /** What a thread says; the child hands it to the server. */
 export type FromChild =
   | { t: 'ready' }
+  /** The text of the job's program is not there: send the job again, with it. */
   | { t: 'need'; id: number }
+  /** The job did not begin, or was lost by no fault of its own before it called the host: send it again. */
+  | { t: 'again'; id: number }
   | { t: 'call'; id: number; call: number; name: string; json: string }
   | { t: 'progress'; id: number; progress: Progress }
   | { t: 'end'; id: number; logs: string[]; usage: Usage; end: End };
@@ -22,6 +25,7 @@ export type End =
   | { ok: false; kind: 'limit'; limit: LimitName }
   | { ok: false; kind: 'thrown'; error: GuestError }
   | { ok: false; kind: 'bad_output'; message: string }
+  | { ok: false; kind: 'busy' }
   | { ok: false; kind: 'lost'; message: string };
 
 export type LimitName = 'wall' | 'cpu' | 'memory' | 'output' | 'depth' | 'host_calls' | 'stack';
@@ -37,6 +41,11 @@ export interface GuestError {
 
 export const maxLineBytes = 16_000_000;
 export const maxDepth = 64;
+/** How many programs' texts the child keeps, and of how many the server remembers that it does. */
+export const keptPrograms = 1_000;
+
+/** Milliseconds of a clock that is the same in all threads and that setting the time or sleep of the machine does not move. */
+export const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** Calls `take` with each whole line of a stream of chunks; `tooLong` when one is over the limit. */
 export function readLines(take: (line: string) => void, tooLong: () => void): (chunk: Buffer) => void {
@@ -56,4 +65,18 @@ export function readLines(take: (line: string) => void, tooLong: () => void): (c
     length += chunk.length - from;
     if (length > maxLineBytes) tooLong();
   };
+}
+
+/** True when JSON text nests deeper than 64, without parsing it: parsing 200,000 levels would overflow the stack. */
+export function isTooDeep(json: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < json.length; i++) {
+    const c = json.charCodeAt(i);
+    if (c === 0x22) {
+      for (i++; json.charCodeAt(i) !== 0x22 && i < json.length; i++) if (json.charCodeAt(i) === 0x5c) i++;
+    } else if (c === 0x7b || c === 0x5b) {
+      if (++depth > maxDepth) return true;
+    } else if (c === 0x7d || c === 0x5d) depth--;
+  }
+  return false;
 }

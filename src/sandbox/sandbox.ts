@@ -69,8 +69,9 @@ export type JobResult = { logs: string[]; usage: Usage } & (
  * Runs untrusted code. `run` never throws and never stops the server: every end of a job is a JobResult, within
  * `limits.wallMs` plus a second. Each job starts from fresh state. Error codes: `skill_failed` (the code threw),
  * `limit_exceeded` (details.limit = wall | cpu | memory | output | depth | host_calls | stack), `cancelled`,
- * `busy` (too many jobs wait), `unavailable` (the engine died under the job; `details.retryable` says that nothing had
- * left the sandbox), `bad_output` (the value is no JSON).
+ * `busy` (too many jobs wait, for a place or for the host, or the job itself waited for a place all its time),
+ * `unavailable` (the engine died under the job), `bad_input` (too large, or no JSON), `bad_output` (the value is no
+ * JSON). With `busy` and `unavailable`, `details.retryable` says that nothing had left the sandbox.
  * `close` ends every process and thread; jobs under way end as `cancelled`.
  */
 export interface Sandbox {

@@ -2,33 +2,42 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { JobRun } from './job-run.ts';
-import type { FromChild, ToChild } from './protocol.ts';
+import { type FromChild, monotonicMs, type ToChild } from './protocol.ts';
 import { compileEngine, createVm, type Image, loadImage } from './vm.ts';
 
 // A worker thread: holds images of programs and runs jobs in engines made from them. It speaks with the child's main
 // thread, which watches `clock`: when the slice under way began, and how long it may last.
 
-const keptImages = 64;
-const { clock } = workerData as { clock: SharedArrayBuffer };
+const { clock, share } = workerData as { clock: SharedArrayBuffer; share: number };
+/** What all threads of the child together may keep of programs' images, and hold in engines of jobs under way. */
+const keptImageBytes = Math.max(2 ** 27 * share, 2 ** 24);
+const heldBytes = Math.max(2 ** 30 * share, 2 ** 27);
 const slice = new Float64Array(clock);
 const wasmFile = join(dirname(fileURLToPath(import.meta.url)), 'quickjs.wasm');
 const images = new Map<string, Image>();
-const programs = new Map<string, string>();
 const jobs = new Map<number, JobRun>();
 const loading = new Map<string, Promise<Image | undefined>>();
+let imageBytes = 0;
 
 const post = (message: FromChild): void => parentPort?.postMessage(message);
 
-/** Marks the time in which the engine computes, for the watchdog on the other thread. */
-const watch = {
-  begin(job: number, budgetMs: number): void {
+/** What a job has around it. The slice's marks are for the watchdog on the other thread. */
+const host = {
+  post,
+  beginSlice(job: number, budgetMs: number): void {
     slice[1] = budgetMs;
     slice[2] = job;
-    slice[0] = performance.timeOrigin + performance.now();
+    slice[0] = monotonicMs();
   },
-  end(): void {
+  endSlice(): void {
     slice[0] = 0;
   },
+  isCrowded(): boolean {
+    let bytes = 0;
+    for (const job of jobs.values()) bytes += job.memoryBytes;
+    return bytes > heldBytes && jobs.size > 1;
+  },
+  forget: (id: number): void => void jobs.delete(id),
 };
 
 parentPort?.on('message', (message: ToChild) => {
@@ -41,16 +50,18 @@ post({ t: 'ready' });
 async function start(message: Extract<ToChild, { t: 'run' }>): Promise<void> {
   const { id, hash, text, limits } = message;
   const key = `${hash} ${limits.memoryMb}`;
-  if (text !== undefined) remember(programs, hash, text, keptImages * 4);
-  const program = programs.get(hash);
-  if (program === undefined) return post({ t: 'need', id });
-  const job = new JobRun(message, post, watch, () => jobs.delete(id));
+  if (text === undefined && !images.has(key) && !loading.has(key)) return post({ t: 'need', id });
+  const job = new JobRun(message, host);
   jobs.set(id, job);
   try {
-    const image = images.get(key) ?? (await loading.get(key)) ?? (await loadOnce(key, job, program, limits.memoryMb));
-    if (!image) return;
-    remember(images, key, image, keptImages);
-    await job.begin(image);
+    const image = images.get(key) ?? (await loading.get(key));
+    if (image) {
+      keepImage(key, image);
+      await job.begin(image);
+    } else if (text !== undefined) {
+      const loaded = await loadOnce(key, job, text, limits.memoryMb);
+      if (loaded) await job.begin(loaded);
+    } else job.giveUp();
   } catch (error) {
     job.fail(error);
   }
@@ -64,7 +75,9 @@ async function loadOnce(key: string, job: JobRun, program: string, memoryMb: num
     made.catch(() => undefined),
   );
   try {
-    return await made;
+    const image = await made;
+    if (image) keepImage(key, image);
+    return image;
   } finally {
     loading.delete(key);
   }
@@ -73,11 +86,21 @@ async function loadOnce(key: string, job: JobRun, program: string, memoryMb: num
 async function load(job: JobRun, program: string, memoryMb: number): Promise<Image | undefined> {
   const module = await compileEngine(wasmFile, memoryMb);
   const vm = await createVm(module, memoryMb, job.say, job.isOver);
-  return job.load(() => loadImage(module, memoryMb, vm, program));
+  return job.load(vm, () => loadImage(vm, program));
 }
 
-function remember<T>(map: Map<string, T>, key: string, value: T, kept: number): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > kept) map.delete(map.keys().next().value ?? key);
+// The one used last stands last; the others go, oldest first, when there are too many.
+function keepImage(key: string, image: Image): void {
+  dropImage(key);
+  images.set(key, image);
+  imageBytes += image.bytes;
+  for (const oldest of images.keys()) {
+    if (imageBytes <= keptImageBytes) return;
+    if (oldest !== key) dropImage(oldest);
+  }
+}
+
+function dropImage(key: string): void {
+  imageBytes -= images.get(key)?.bytes ?? 0;
+  images.delete(key);
 }

@@ -10,11 +10,19 @@ export type Say = (word: string, id: number, text: string, json: string) => void
 export interface Image {
   module: WebAssembly.Module;
   memoryMb: number;
+  /** Without its memory, which stands in `stretches`. */
   snapshot: Snapshot;
-  memory: Uint8Array;
+  size: number;
+  /** What is not all zero of it: a quarter of the whole. */
+  stretches: Stretch[];
+  /** What it takes in memory. */
+  bytes: number;
   tokens: Record<BootFunction, number>;
-  /** Instances whose memory has not grown: reset in place for the next call. */
-  idle: Vm[];
+}
+
+interface Stretch {
+  at: number;
+  bytes: Uint8Array;
 }
 
 type BootFunction = 'use' | 'run' | 'settle';
@@ -23,7 +31,10 @@ const bootFunctions: readonly BootFunction[] = ['use', 'run', 'settle'];
 const pagesPerMb = 16;
 const maxStackBytes = 400 * 1024;
 const pregrowBytes = 1_000_000;
-const keptIdle = 4;
+const pageBytes = 4_096;
+const zeroPage = Buffer.alloc(pageBytes);
+const keptIdle = 8;
+const keptIdleBytes = 2 ** 25;
 
 /** One engine with the state of one call. */
 export interface Vm {
@@ -34,12 +45,16 @@ export interface Vm {
   /** True when the engine asks whether to stop. */
   isOver: () => boolean;
   engine: QuickJS;
+  module: WebAssembly.Module;
+  memoryMb: number;
   /** Where the boot functions are in the engine's memory. */
   tokens: Record<BootFunction, number>;
   call(name: BootFunction, ...args: JSValueHandle[]): void;
 }
 
 const modules = new Map<number, Promise<WebAssembly.Module>>();
+/** Engines whose memory has not grown, to be reset in place for the next call of any program; the last one used last. */
+const idle: Vm[] = [];
 
 /** The engine's module with its memory capped, compiled once per size. */
 export function compileEngine(file: string, memoryMb: number): Promise<WebAssembly.Module> {
@@ -51,16 +66,19 @@ export function compileEngine(file: string, memoryMb: number): Promise<WebAssemb
 }
 
 /** An empty engine, for `loadImage`. */
-export function createVm(module: WebAssembly.Module, memoryMb: number, say: Say, isOver: () => boolean): Promise<Vm> {
-  const made: Promise<Vm> = QuickJS.create(engineOptions(module, memoryMb, isOver)).then((engine) =>
-    bind(engine, say, isOver),
-  );
-  return made;
+export async function createVm(
+  module: WebAssembly.Module,
+  memoryMb: number,
+  say: Say,
+  isOver: () => boolean,
+): Promise<Vm> {
+  const engine = await QuickJS.create(engineOptions(module, memoryMb, isOver));
+  return bind(engine, { module, memoryMb, say, isOver });
 }
 
 /** Loads a program into an empty engine, whose `say` hears what goes wrong, and uses it up. */
-export function loadImage(module: WebAssembly.Module, memoryMb: number, vm: Vm, program: string): Image {
-  const { engine } = vm;
+export function loadImage(vm: Vm, program: string): Image {
+  const { engine, module, memoryMb } = vm;
   const channel = engine.newFunction(
     'say',
     listener(() => vm),
@@ -71,23 +89,31 @@ export function loadImage(module: WebAssembly.Module, memoryMb: number, vm: Vm, 
   grow(engine);
   vm.call('use', engine.evalCode(program, 'skill.js', EvalFlags.TYPE_MODULE));
   engine.executePendingJobs();
-  const snapshot = engine.snapshot();
-  const image = { module, memoryMb, snapshot, memory: new Uint8Array(snapshot.memory), tokens: vm.tokens, idle: [] };
+  const { memory, ...snapshot } = engine.snapshot();
   engine.dispose();
-  return image;
+  const stretches = stretchesOf(memory);
+  return {
+    module,
+    memoryMb,
+    snapshot: { ...snapshot, memory: new Uint8Array() },
+    size: memory.byteLength,
+    stretches,
+    bytes: stretches.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
+    tokens: vm.tokens,
+  };
 }
 
 /** An engine in the state of the image: an idle one reset in place, or a new one. */
 export async function takeVm(image: Image, say: Say, isOver: () => boolean): Promise<Vm> {
-  const idle = image.idle.pop();
-  if (idle && resetInPlace(idle.engine, image)) {
-    idle.say = say;
-    idle.isOver = isOver;
-    return idle;
-  }
-  const options = engineOptions(image.module, image.memoryMb, () => vm.isOver());
-  const vm = bind(await QuickJS.restore(image.snapshot, options), say, isOver);
-  vm.tokens = image.tokens;
+  const { module, memoryMb, size, snapshot, tokens } = image;
+  const at = idle.findLastIndex((vm) => vm.module === module && memoryBytes(vm) === size);
+  const [old] = at < 0 ? [] : idle.splice(at, 1);
+  if (old && resetInPlace(old.engine, image)) return Object.assign(old, { say, isOver, tokens });
+  const memory = new Uint8Array(size);
+  write(memory, image);
+  const options = engineOptions(module, memoryMb, () => vm.isOver());
+  const vm = bind(await QuickJS.restore({ ...snapshot, memory }, options), { module, memoryMb, say, isOver });
+  vm.tokens = tokens;
   vm.engine.registerHostCallback(
     'say',
     listener(() => vm),
@@ -97,25 +123,33 @@ export async function takeVm(image: Image, say: Say, isOver: () => boolean): Pro
 
 /** Gives an engine back; one that grew, or in which something broke, is thrown away. */
 export function giveBack(image: Image, vm: Vm, isBroken: boolean): void {
-  const memory = privateParts(vm.engine)?.exports.memory;
-  const isAsBefore = memory?.buffer.byteLength === image.memory.byteLength;
-  if (!isBroken && isAsBefore && image.idle.length < keptIdle) image.idle.push(vm);
-  else if (!isBroken) vm.engine.dispose();
   // A broken engine is left to the garbage collector: calling into it again may trap.
+  if (isBroken) return;
+  if (memoryBytes(vm) !== image.size) return vm.engine.dispose();
+  idle.push(vm);
+  let bytes = idle.reduce((sum, one) => sum + memoryBytes(one), 0);
+  while (idle.length > keptIdle || bytes > keptIdleBytes) bytes -= memoryBytes(idle.shift() ?? vm);
 }
+
+/** Bytes of memory that an engine has; 0 where the library does not tell. */
+export const memoryBytes = (vm: Vm): number => privateParts(vm.engine)?.exports.memory.buffer.byteLength ?? 0;
+
+/** True when an engine has grown to its cap, give or take a megabyte. */
+export const isFull = (vm: Vm): boolean => memoryBytes(vm) >= (vm.memoryMb - 1) * 2 ** 20;
 
 const engineOptions = (module: WebAssembly.Module, memoryMb: number, interruptHandler: () => boolean) => ({
   wasm: module,
   memoryLimit: memoryMb * 2 ** 20,
   maxStackSize: maxStackBytes,
   interruptHandler,
+  // The host's time zone is not the program's business, and its answers would differ from machine to machine.
+  timezoneOffset: 0,
 });
 
-function bind(engine: QuickJS, say: Say, isOver: () => boolean): Vm {
+function bind(engine: QuickJS, parts: Pick<Vm, 'module' | 'memoryMb' | 'say' | 'isOver'>): Vm {
   return {
+    ...parts,
     engine,
-    say,
-    isOver,
     tokens: { use: 0, run: 0, settle: 0 },
     call(name, ...args) {
       const target = engine.importHandle(this.tokens[name]);
@@ -142,7 +176,12 @@ function toHandle(engine: QuickJS, value: string | number | boolean): JSValueHan
 const listener =
   (vm: () => Vm) =>
   (word: JSValueHandle, id: JSValueHandle, text: JSValueHandle, json: JSValueHandle): JSValueHandle => {
-    vm().say(word.toString(), id.toNumber(), text.toString(), json.toString());
+    try {
+      vm().say(word.toString(), id.toNumber(), text.toString(), json.toString());
+    } catch (error) {
+      // As text: the library would hand the program the stack of an error, and with it the host's paths.
+      throw String((error as Error).message);
+    }
     return vm().engine.undefined;
   };
 
@@ -179,12 +218,13 @@ function privateParts(engine: QuickJS): PrivateParts | undefined {
 }
 
 // Copies the image over the engine's memory: 0.04 ms, against 1.7 ms for a restore. The handles that the library caches
-// point into the old memory, so they are forgotten.
-function resetInPlace(engine: QuickJS, { memory, snapshot }: Image): boolean {
+// point into the old memory, so they are forgotten. Nothing else in an engine outlives its memory: the module has one
+// global that changes, the stack pointer.
+function resetInPlace(engine: QuickJS, image: Image): boolean {
   const parts = privateParts(engine);
   if (!parts) return false;
-  new Uint8Array(parts.exports.memory.buffer).set(memory);
-  const { runtimePtr, contextPtr, stackPointer } = snapshot as unknown as Record<
+  write(new Uint8Array(parts.exports.memory.buffer).fill(0), image);
+  const { runtimePtr, contextPtr, stackPointer } = image.snapshot as unknown as Record<
     'runtimePtr' | 'contextPtr' | 'stackPointer',
     number
   >;
@@ -193,4 +233,22 @@ function resetInPlace(engine: QuickJS, { memory, snapshot }: Image): boolean {
   parts._global = parts._undefined = parts._null = parts._true = parts._false = undefined;
   parts._ownedHandles?.clear?.();
   return true;
+}
+
+function stretchesOf(memory: Uint8Array): Stretch[] {
+  const stretches: Stretch[] = [];
+  let from: number | undefined;
+  for (let at = 0; at <= memory.byteLength; at += pageBytes) {
+    const isZero = at === memory.byteLength || zeroPage.equals(memory.subarray(at, at + pageBytes));
+    if (!isZero) from ??= at;
+    else if (from !== undefined) {
+      stretches.push({ at: from, bytes: memory.slice(from, at) });
+      from = undefined;
+    }
+  }
+  return stretches;
+}
+
+function write(memory: Uint8Array, { stretches }: Image): void {
+  for (const { at, bytes } of stretches) memory.set(bytes, at);
 }

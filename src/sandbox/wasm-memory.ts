@@ -3,6 +3,7 @@ export const wasm = (
   globalThis as unknown as {
     WebAssembly: {
       compile(bytes: Uint8Array): Promise<WebAssembly.Module>;
+      CompileError: new () => Error;
       RuntimeError: new () => Error;
     };
   }
