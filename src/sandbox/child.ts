@@ -27,7 +27,7 @@ interface Job {
 interface Thread {
   worker: Worker;
   hasStarted: boolean;
-  /** When the slice under way began (0: none), its budget, and whose it is. */
+  /** When the slice under way began (0: none), its budget, whose it is, and which job is to leave it. */
   slice: Float64Array;
   jobs: Map<number, Job>;
   hashes: Set<string>;
@@ -57,6 +57,7 @@ function hear(line: string): void {
   const job = jobs.get(message.id);
   if (!job) return;
   if (message.t === 'answer') job.calls.delete(message.call);
+  else if (job.thread.slice[2] === job.id) job.thread.slice[3] = job.id;
   job.thread.worker.postMessage(message);
 }
 
@@ -85,7 +86,7 @@ function load({ jobs: own, slice }: Thread): number {
 }
 
 function startThread(): Thread {
-  const clock = new SharedArrayBuffer(3 * Float64Array.BYTES_PER_ELEMENT);
+  const clock = new SharedArrayBuffer(4 * Float64Array.BYTES_PER_ELEMENT);
   const worker = new Worker(join(dirname(fileURLToPath(import.meta.url)), 'thread.js'), {
     workerData: { clock, share: 1 / threadCount },
     env: {},

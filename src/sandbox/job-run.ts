@@ -19,10 +19,14 @@ interface Host {
   post(message: FromChild): void;
   beginSlice(job: number, budgetMs: number): void;
   endSlice(): void;
+  /** True when the job whose slice it is was stopped meanwhile: its message cannot be heard before the slice ends. */
+  isStopped(job: number): boolean;
   /** True when the jobs that wait on this thread hold too much memory. */
   isCrowded(): boolean;
   forget(job: number): void;
 }
+
+const stopped: End = { ok: false, kind: 'lost', message: 'stopped' };
 
 /** One job on its thread: enters the engine in slices, counts what it uses, and ends exactly once. */
 export class JobRun {
@@ -63,6 +67,7 @@ export class JobRun {
    * throw inside itself for an answer of `true`, a promise's executor swallows.
    */
   readonly isOver = (): boolean => {
+    if (!this.#ended && this.#host.isStopped(this.#message.id)) this.#ended = stopped;
     const isLate = this.#sliceStart > 0 && performance.now() - this.#sliceStart > this.#sliceMs;
     if (!this.#ended && !isLate) return false;
     this.#wasInterrupted ||= !this.#ended;
@@ -132,7 +137,7 @@ export class JobRun {
   /** Ends the job without an answer; the server has answered already. */
   stop(): void {
     if (this.#ended) return;
-    this.#ended = { ok: false, kind: 'lost', message: 'stopped' };
+    this.#ended = stopped;
     if (this.#vm) this.#report();
   }
 

@@ -32,6 +32,7 @@ const host = {
   endSlice(): void {
     slice[0] = 0;
   },
+  isStopped: (job: number): boolean => slice[3] === job,
   isCrowded(): boolean {
     let bytes = 0;
     for (const job of jobs.values()) bytes += job.memoryBytes;

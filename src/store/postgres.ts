@@ -1,25 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely, PostgresDialect } from 'kysely';
-import type { Pool, PoolConfig } from 'pg';
 import { WeaverError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { loadOptional } from '../optional.ts';
 import type { Database } from './database.ts';
 import { isMigrated, migrate } from './migrate.ts';
+import { explainPostgres, isBroken, isConflict, isKeyTaken, isPassing, placeOf } from './postgres-errors.ts';
+import { openConnections } from './postgres-pool.ts';
 import type { Db, Tables } from './tables.ts';
 
-const giveUpMs = 10_000;
+const giveUpMs = 8_000;
 const pollMs = 500;
-const int8 = 20;
-
-const poolLimits: PoolConfig = {
-  max: 10,
-  connectionTimeoutMillis: 5_000,
-  idleTimeoutMillis: 60_000,
-  statement_timeout: 15_000,
-  idle_in_transaction_session_timeout: 30_000,
-  application_name: 'toolweaver',
-};
+const keyTakenAttempts = 5;
 
 /**
  * Opens a PostgreSQL database, or a server of its protocol, and brings its tables up to date. Transactions are
@@ -27,188 +18,146 @@ const poolLimits: PoolConfig = {
  * @throws WeaverError `database_newer`, `database_unavailable`, `busy`.
  */
 export async function openPostgres(address: string, log: Log): Promise<Database> {
-  const place = withoutSecrets(address);
-  const { default: pg } = await loadOptional('pg', 'PostgreSQL', () => import('pg'));
-  // Counts and times are below 2^53; as text they would break every comparison.
-  const getTypeParser = ((oid: number, format?: 'text' | 'binary') =>
-    oid === int8 ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser;
-  const pool = new pg.Pool({ ...poolLimits, connectionString: address, types: { getTypeParser } });
-  // A connection that breaks while nobody uses it is replaced at its next use.
-  pool.on('error', (error) => log.warn({ error, database: place }, 'an idle connection to the database broke'));
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: explained(pool, place) }) });
-  const write: Database['write'] = (work) => retrying(place, () => inTransaction(db, place, work));
+  const place = placeOf(address);
+  const health = watchHealth(place, log);
+  const connections = await openConnections(address, place, health.broke);
+  const writer = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: connections.writes }) });
+  const read = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: connections.reads }) });
+  const queue = createQueue(place);
+  const write: Database['write'] = (work) =>
+    queue((since) => retrying(place, since, () => inTransaction(writer, place, work)));
+  const follower = followGeneration(read, health);
+  const close = async (): Promise<void> => {
+    follower.stop();
+    await connections.close();
+  };
   try {
-    if (!(await isMigrated(db, 'postgres'))) await write(async (trx) => migrate(trx, 'postgres', Date.now()));
+    if (!(await isMigrated(read, 'postgres'))) await write(async (trx) => migrate(trx, 'postgres', Date.now()));
+    await follower.look();
   } catch (error) {
-    await db.destroy();
-    throw error;
+    await close();
+    throw explainPostgres(error, place);
   }
-  const follower = followGeneration(db, log);
-  await follower.look();
+  follower.start();
+  health.watch();
   return {
     kind: 'postgres',
     file: place,
-    read: db,
+    read,
     async write(work) {
       const value = await write(work);
-      await follower.look();
+      // It is kept, whether or not the server still answers.
+      await follower.look().catch(health.broke);
       return value;
     },
     generation: follower.generation,
-    async close() {
-      follower.stop();
-      await db.destroy();
-    },
+    close,
+  };
+}
+
+/** One write at a time, in order: those of one process would only make each other start again. */
+function createQueue(place: string) {
+  let tail: Promise<unknown> = Promise.resolve();
+  return <T>(work: (since: number) => Promise<T>): Promise<T> => {
+    const since = Date.now();
+    const mine = tail.then(() => {
+      if (Date.now() < since + giveUpMs) return work(since);
+      throw new WeaverError('busy', `${place} is too busy: other changes took too long.`, {
+        hint: 'Try again in a moment.',
+      });
+    });
+    tail = mine.catch(() => {});
+    return mine;
   };
 }
 
 /** Runs `work` and commits it. A connection that breaks at the commit leaves open whether it was kept. */
 async function inTransaction<T>(db: Kysely<Tables>, place: string, work: (trx: Db) => Promise<T>): Promise<T> {
-  const trx = await db.startTransaction().setIsolationLevel('serializable').execute();
-  let value: T;
+  let isAtCommit = false;
+  const transaction = db.transaction().setIsolationLevel('serializable');
   try {
-    value = await work(trx);
+    return await transaction.execute(async (trx) => {
+      const value = await work(trx);
+      isAtCommit = true;
+      return value;
+    });
   } catch (error) {
-    // The error of the rollback would hide why it was rolled back.
-    await trx
-      .rollback()
-      .execute()
-      .catch(() => {});
-    throw error;
-  }
-  try {
-    await trx.commit().execute();
-  } catch (error) {
-    if (isRetryable(error)) throw error;
+    if (!isAtCommit || !isBroken(causeOf(error))) throw error;
     throw new WeaverError('database_unavailable', `${place} broke off while a change was being kept.`, {
       hint: 'It may have been kept or not: look before you do it again.',
-      cause: error,
     });
   }
-  return value;
 }
 
-/** Runs `attempt` again, up to 10 s, while another transaction was in its way or the connection broke before the commit. */
-async function retrying<T>(place: string, attempt: () => Promise<T>): Promise<T> {
-  const giveUpAt = Date.now() + giveUpMs;
-  for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, 200)) {
+const causeOf = (error: unknown): unknown => (error instanceof WeaverError ? error.cause : error);
+
+/** Runs `attempt` again, up to 8 s, while another transaction was in its way or the connection broke before the commit. */
+async function retrying<T>(place: string, since: number, attempt: () => Promise<T>): Promise<T> {
+  for (let count = 1, pauseMs = 5; ; count++, pauseMs = Math.min(pauseMs * 2, 200)) {
     try {
       return await attempt();
     } catch (error) {
-      if (!isRetryable(error) && !isPassing(error)) throw error;
-      if (Date.now() >= giveUpAt) throw explainPostgres(error, place);
+      const isFutile = isKeyTaken(error) && count >= keyTakenAttempts;
+      const canPass = (isConflict(error) && !isFutile) || isPassing(causeOf(error));
+      if (!canPass || Date.now() + pauseMs >= since + giveUpMs) throw explainPostgres(error, place);
       await sleep(pauseMs * (0.5 + Math.random()));
     }
   }
 }
 
-const codeOf = (error: unknown): string => {
-  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: { code?: unknown } };
-  return String(error instanceof WeaverError ? (cause?.code ?? '') : (code ?? ''));
-};
-
-// Serialisation failure, deadlock, and a key that another transaction has just taken: what is then there decides anew.
-const retryable = new Set(['40001', '40P01', '23505', '42P07']);
-const isRetryable = (error: unknown): boolean => retryable.has(codeOf(error));
-
-// A server that restarts, or a network that hiccups: nothing was committed, so it can be done again.
-const isPassing = (error: unknown): boolean =>
-  error instanceof WeaverError && error.code === 'database_unavailable' && error.details?.passing === true;
-
-/** Names what a person can do about an error of PostgreSQL; anything unforeseen passes through. Never holds the address's password. */
-function explainPostgres(error: unknown, place: string): unknown {
-  const code = codeOf(error);
-  const { message = '' } = (error ?? {}) as Error;
-  if (
-    retryable.has(code) ||
-    code === '55P03' ||
-    code === '57014' ||
-    code === '53300' ||
-    /timeout exceeded when trying to connect/.test(message)
-  ) {
-    return new WeaverError('busy', `${place} is too busy: ${reasons[code] ?? 'no connection was free in time'}.`, {
-      hint: 'Try again in a moment.',
-      cause: error,
-    });
-  }
-  const isBroken =
-    /^(08|28|3D|53|57P|25006|58)/.test(code) ||
-    /^E[A-Z]+$/.test(code) ||
-    /terminated|not queryable|Connection ended/i.test(message);
-  if (!isBroken) return error;
-  return new WeaverError(
-    'database_unavailable',
-    `${place} cannot be used: ${reasons[code] ?? (code || 'the connection broke')}.`,
-    {
-      hint: 'Check that the server runs, and DATABASE_URL: name, user, password, rights. Nothing was saved half.',
-      cause: error,
-    },
-  );
+interface Health {
+  /** From now on; what fails before is for who opens the database to say. */
+  watch(): void;
+  broke(error: unknown): void;
+  answers(): void;
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  '40001': 'other changes kept getting in the way',
-  '40P01': 'other changes kept getting in the way',
-  '23505': 'other changes kept getting in the way',
-  '57014': 'a statement took too long',
-  '53300': 'it takes no more connections',
-  '28P01': 'the password is wrong',
-  '28000': 'the user may not log in',
-  '3D000': 'there is no such database',
-  '25006': 'it is read-only',
-  '57P01': 'it was shut down',
-  '57P03': 'it is starting or stopping',
-  ECONNREFUSED: 'nothing listens there',
-  ENOTFOUND: 'there is no such host',
-  ECONNRESET: 'the connection broke',
-  ETIMEDOUT: 'it does not answer',
-};
-
-// What the pool's clients throw is explained where it is thrown, for reads and writes alike.
-function explained(pool: Pool, place: string) {
-  const rethrow = (error: unknown): never => {
-    // Left as it is, for `retrying` to see.
-    throw isRetryable(error) ? error : explainPostgres(error, place);
-  };
+/** Says once that the database does not answer, and once that it does again. */
+function watchHealth(place: string, log: Log): Health {
+  let isWatched = false;
+  let isWell = true;
   return {
-    options: pool.options,
-    end: () => pool.end(),
-    async connect() {
-      const client = await pool.connect().catch(rethrow);
-      return {
-        query: ((...args: Parameters<typeof client.query>) =>
-          (client.query as (...a: unknown[]) => Promise<unknown>)(...args).catch(rethrow)) as typeof client.query,
-        release: () => client.release(),
-      };
+    watch() {
+      isWatched = true;
+    },
+    broke(error) {
+      if (!isWatched) return;
+      if (isWell) log.warn({ error, database: place }, 'the database does not answer; what others change is not seen');
+      isWell = false;
+    },
+    answers() {
+      if (!isWell) log.warn({ database: place }, 'the database answers again');
+      isWell = true;
     },
   };
 }
 
 /** Knows every tenant's generation: asked anew twice a second and after each own change. */
-function followGeneration(db: Db, log: Log) {
-  let known = new Map<string, number>();
-  let isBroken = false;
+function followGeneration(db: Db, { broke, answers }: Health) {
+  const known = new Map<string, number>();
+  let timer: NodeJS.Timeout | undefined;
+  let isLooking = false;
   const look = async (): Promise<void> => {
     const rows = await db.selectFrom('generation').selectAll().execute();
-    known = new Map(rows.map((row) => [row.tenant, row.value]));
+    // Looks may overtake each other; a generation never falls.
+    for (const { tenant, value } of rows) known.set(tenant, Math.max(value, known.get(tenant) ?? 0));
   };
-  const timer = setInterval(() => {
-    look().then(
-      () => {
-        if (isBroken) log.info({}, 'the database answers again');
-        isBroken = false;
-      },
-      (error: unknown) => {
-        if (!isBroken) log.warn({ error }, 'the database does not answer; changes of others are not seen');
-        isBroken = true;
-      },
-    );
-  }, pollMs).unref();
-  return { look, generation: (tenant: string) => known.get(tenant) ?? 0, stop: () => clearInterval(timer) };
-}
-
-/** The address as messages may show it. */
-function withoutSecrets(address: string): string {
-  const { protocol, hostname, port, pathname } = new URL(address);
-  return `${protocol}//${hostname}${port === '' ? '' : `:${port}`}${pathname}`;
+  const lookAround = async (): Promise<void> => {
+    // One that waits is enough: more of them would take every connection.
+    if (isLooking) return;
+    isLooking = true;
+    await look()
+      .then(answers, broke)
+      .finally(() => {
+        isLooking = false;
+      });
+  };
+  return {
+    look,
+    generation: (tenant: string) => known.get(tenant) ?? 0,
+    start: () => {
+      timer = setInterval(() => void lookAround(), pollMs).unref();
+    },
+    stop: () => clearInterval(timer),
+  };
 }

@@ -32,6 +32,7 @@ function stageOf(input: unknown = {}, { isCrowded = () => false, ...fields }: St
     post: (one: FromChild) => void posted.push(one),
     forget: (id: number) => void forgotten.push(id),
     beginSlice() {},
+    isStopped: () => false,
     endSlice() {},
     isCrowded,
   };

@@ -27,6 +27,18 @@ test('an abort ends a job that computes, and frees its caller at once', async ()
   expect(result.usage.wallMs).toBeLessThan(900);
 });
 
+test('an abort frees the thread too: the next job does not wait for the time that the first had left', async () => {
+  const one = openSandbox(1);
+  await one.run(jobOf('doubles'));
+  const controller = new AbortController();
+  const spinning = one.run(
+    jobOf('spin_sync', { signal: controller.signal, limits: { cpuMs: 60_000, wallMs: 60_000 } }),
+  );
+  setTimeout(() => controller.abort(), 100);
+  expect(endOf(await spinning)).toBe('cancelled');
+  expect((await one.run(jobOf('doubles', { limits: { wallMs: 10_000 } }))).ok).toBe(true);
+});
+
 test('an abort ends a job that waits for a tool, and tells the tool', async () => {
   const controller = new AbortController();
   const signals: AbortSignal[] = [];
