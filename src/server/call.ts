@@ -11,7 +11,7 @@ import type { CallRequest, Outcome, Principal } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import { cancelRun, getRun, keepResult } from '../runs/read.ts';
 import type { Asker, Returned } from './ask.ts';
-import type { McpParts } from './mcp.ts';
+import type { McpParts } from './parts.ts';
 import { progressTo } from './progress.ts';
 import { isTooLarge, mcpAnswer, toErrorResult, toResult } from './result.ts';
 

@@ -14,7 +14,8 @@ import type { Exchange, Route } from '../http/listener.ts';
 import { sendJson, setRefusalHeaders, statusOf, wrongMethod } from '../http/problem.ts';
 import { isRecord } from '../json.ts';
 import { createSessions, type Session, type SessionLimits, type Sessions } from './http-sessions.ts';
-import { createMcpServer, type McpParts } from './mcp.ts';
+import { createMcpServer } from './mcp.ts';
+import type { McpParts } from './parts.ts';
 
 const coalesceMs = 100;
 const maxSubscriptions = 1_024;

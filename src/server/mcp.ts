@@ -1,38 +1,18 @@
 import { McpServer, ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server';
 import { signingKey } from '../access/keys.ts';
-import type { Call } from '../catalog/call.ts';
-import type { Catalog, ToolSource } from '../catalog/catalog.ts';
-import type { Config } from '../config.ts';
 import type { Principal } from '../contracts.ts';
 import { toWeaverError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { version } from '../package.ts';
-import type { Database } from '../store/database.ts';
 import { createAsker } from './ask.ts';
 import { callTool } from './call.ts';
 import { instructions } from './instructions.ts';
-import type { Listing } from './listing.ts';
+import type { McpParts } from './parts.ts';
 import { getPrompt, listPrompts } from './prompts.ts';
 import { listResources, readResource, resourceTemplates } from './resources.ts';
 
 const listTtlMs = 5_000;
 const cacheHint = { ttlMs: listTtlMs, cacheScope: 'private' as const };
-
-export interface McpParts {
-  call: Call;
-  catalog: Catalog;
-  config: Pick<Config, 'elicitationApproves'>;
-  listing: Listing;
-  source: ToolSource;
-  database: Database;
-  log: Log;
-  /** After how many milliseconds a call goes on in the background; 45,000 where absent. */
-  backgroundAfterMs?: number;
-  /** How long a client that listens to progress may hear nothing, in milliseconds; 20,000 where absent. */
-  silenceMs?: number;
-  /** Adds to a server what only conformance tests want. */
-  extend?(mcp: McpServer): void;
-}
 
 /** An MCP server for one connection and principal: a view over the catalog, in both eras. */
 export function createMcpServer(parts: McpParts, principal: Principal): McpServer {

@@ -1,7 +1,7 @@
 import { ResourceNotFoundError } from '@modelcontextprotocol/server';
 import type { Principal } from '../contracts.ts';
 import { toWeaverError, type WeaverError } from '../errors.ts';
-import type { McpParts } from './mcp.ts';
+import type { McpParts } from './parts.ts';
 
 const toolPrefix = 'toolweaver://tools/';
 const runPrefix = 'toolweaver://runs/';

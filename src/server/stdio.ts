@@ -4,7 +4,8 @@ import type { McpServer } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio as serve } from '@modelcontextprotocol/server/stdio';
 import type { Principal } from '../contracts.ts';
 import { wholeLines } from './lines.ts';
-import { createMcpServer, type McpParts } from './mcp.ts';
+import { createMcpServer } from './mcp.ts';
+import type { McpParts } from './parts.ts';
 
 const coalesceMs = 100;
 const lookMs = 2_000;

@@ -11,7 +11,8 @@ import { createToken } from '../../src/access/tokens.ts';
 import type { App } from '../../src/app.ts';
 import { openHttpServer } from '../../src/cli/http-server.ts';
 import type { Principal } from '../../src/contracts.ts';
-import { createMcpServer, type McpParts } from '../../src/server/mcp.ts';
+import { createMcpServer } from '../../src/server/mcp.ts';
+import type { McpParts } from '../../src/server/parts.ts';
 import { temporaryFolder } from './app.ts';
 import type { Era } from './process.ts';
 
