@@ -41,5 +41,11 @@ export function byteLength(text: string): number {
   return Buffer.byteLength(text, 'utf8');
 }
 
+/** How deep what goes into a tool or comes out of it may nest. */
+export const maxJsonDepth = 64;
+
+/** Bytes of a value's JSON text; what JSON cannot hold counts as null. */
+export const jsonBytes = (value: unknown): number => byteLength(JSON.stringify(value) ?? 'null');
+
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,12 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import type { EventSink } from '../analytics/events.ts';
 import type { CallRequest, Outcome, Principal, Progress } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
-import { byteLength, isWithinDepth } from '../json.ts';
+import { isWithinDepth, jsonBytes, maxJsonDepth } from '../json.ts';
 import type { Log } from '../log.ts';
 import { newRunId } from '../runs/table.ts';
 import type { Catalog, ToolSource } from './catalog.ts';
 import { underDeadline } from './deadline.ts';
+import { beginEvent } from './event.ts';
 import { findTool } from './find.ts';
 import { mayCall } from './grants.ts';
 import { type KeepParts, keepCall } from './keep.ts';
@@ -14,9 +14,8 @@ import { type ResumeRules, resumedRequest } from './resume.ts';
 import type { Tool, ToolContext } from './tool.ts';
 import { compileValidator } from './validator.ts';
 
-export const maxNesting = 8;
-export const maxJsonDepth = 64;
-export const maxOutputBytes = 1_000_000;
+const maxNesting = 8;
+const maxOutputBytes = 1_000_000;
 
 export type Call = (request: CallRequest) => Promise<Outcome>;
 
@@ -235,69 +234,8 @@ const outputTooLarge = (tool: Tool, what: string, limit: string) =>
     details: { limit },
   });
 
-const jsonBytes = (value: unknown): number => byteLength(JSON.stringify(value) ?? 'null');
-
 function failure(log: Log, request: CallRequest, thrown: unknown): Outcome {
   const error = toWeaverError(thrown);
   if (error.code === 'internal') log.error({ error: error.cause, tool: request.tool }, 'a call failed unforeseen');
   return { status: 'failed', error };
-}
-
-interface PendingEvent {
-  readonly callId: string;
-  found?: Found;
-  /** Records the call's one event, at the first outcome, and gives that outcome back. */
-  record(outcome: Outcome): Outcome;
-}
-
-function beginEvent(road: Road, request: CallRequest): PendingEvent {
-  const at = Date.now();
-  const clock = performance.now();
-  let isRecorded = false;
-  return {
-    callId: randomUUID(),
-    record(outcome) {
-      if (!isRecorded) record(road, this, { request, outcome, at, durationMs: performance.now() - clock });
-      isRecorded = true;
-      return outcome;
-    },
-  };
-}
-
-interface Ended {
-  request: CallRequest;
-  outcome: Outcome;
-  at: number;
-  durationMs: number;
-}
-
-function record(
-  { sink, log }: Road,
-  { callId, found }: PendingEvent,
-  { request, outcome, at, durationMs }: Ended,
-): void {
-  try {
-    const bytesOut = outcome.status === 'done' ? jsonBytes(outcome.value) : 0;
-    // A run that goes on with somebody's answer goes on as its own principal's.
-    const { principal, via } = found?.request ?? request;
-    sink.record({
-      id: callId,
-      at,
-      tenant: principal.tenant,
-      tool: found?.tool.name ?? request.tool.slice(0, 100),
-      kind: found?.tool.kind ?? 'unknown',
-      version: found?.tool.version,
-      principal: principal.id,
-      via,
-      code: outcome.status === 'failed' ? outcome.error.code : outcome.status,
-      durationMs,
-      bytesIn: isWithinDepth(request.input, maxJsonDepth) ? jsonBytes(request.input) : 0,
-      bytesOut,
-      tokens: Math.ceil(bytesOut / 4),
-      parent: request.caller?.callId,
-      search: request.searchId,
-    });
-  } catch (error) {
-    log.warn({ error }, 'a call event could not be recorded');
-  }
 }
