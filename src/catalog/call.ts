@@ -14,7 +14,7 @@ import { type ResumeRules, resumedRequest } from './resume.ts';
 import type { Tool, ToolContext } from './tool.ts';
 import { compileValidator } from './validator.ts';
 
-const maxNesting = 8;
+export const maxNesting = 8;
 const maxOutputBytes = 1_000_000;
 
 export type Call = (request: CallRequest) => Promise<Outcome>;
