@@ -1,6 +1,6 @@
 import type { WeaverError } from './errors.ts';
 
-/** What a principal may do. Roles are sets of these (src/access/roles.ts). */
+/** What a principal may do. Roles are sets of these (src/access/principals.ts). */
 export type Scope = 'read' | 'call' | 'save' | 'approve' | 'operate' | 'admin';
 
 export type PrincipalKind = 'person' | 'agent' | 'service';
@@ -14,11 +14,19 @@ export interface Principal {
   readonly scopes: readonly Scope[];
   /** The tools that it may use, as names with `*`; all where absent. */
   readonly tools?: readonly string[];
+  /** Came over the network: who answers its dialogs is a program that nobody here has chosen. */
+  readonly isRemote?: true;
 }
 
 /** True for a person who may decide reviews; no agent and no service ever is one. */
 export const isReviewer = (principal: Principal): boolean =>
   principal.kind === 'person' && principal.scopes.includes('approve');
+
+/** The same principal without the right to approve: code never decides for a person, whoever calls it. */
+export const withoutApproval = (principal: Principal): Principal =>
+  principal.scopes.includes('approve')
+    ? { ...principal, scopes: principal.scopes.filter((scope) => scope !== 'approve') }
+    : principal;
 
 /** The protocol or part that a call came in by. */
 export type Via = 'mcp' | 'a2a' | 'cli' | 'web' | 'workflow' | 'skill' | 'code' | 'system';

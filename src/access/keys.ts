@@ -20,5 +20,7 @@ export async function signingKey(
       .onConflict((conflict) => conflict.doNothing())
       .execute(),
   );
-  return (await find())?.value ?? '';
+  const made = await find();
+  if (!made) throw new Error(`The key ${name} was written and is not there`);
+  return made.value;
 }

@@ -174,7 +174,10 @@ export async function decide(
   refuseOther(review, request.seal);
   await close(trx, review, principal, request, now);
   const closed = await getReview(trx, principal.tenant, review.id);
-  await ends[review.subject.kind]?.(trx, closed, request.verdict, principal);
+  const end = ends[review.subject.kind];
+  if (!end)
+    throw new WeaverError('not_supported', `Nobody here knows what a review of a ${review.subject.kind} means.`);
+  await end(trx, closed, request.verdict, principal);
   return closed;
 }
 

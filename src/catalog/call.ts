@@ -1,5 +1,5 @@
 import type { EventSink } from '../analytics/events.ts';
-import type { CallRequest, Outcome, Principal, Progress } from '../contracts.ts';
+import { type CallRequest, type Outcome, type Progress, withoutApproval } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import { isWithinDepth, jsonBytes, maxJsonDepth } from '../json.ts';
 import type { Log } from '../log.ts';
@@ -8,7 +8,7 @@ import type { Catalog, ToolSource } from './catalog.ts';
 import { underDeadline } from './deadline.ts';
 import { beginEvent } from './event.ts';
 import { findTool } from './find.ts';
-import { mayCall } from './grants.ts';
+import { mayCall, requireScope } from './grants.ts';
 import { type KeepParts, keepCall } from './keep.ts';
 import { type ResumeRules, resumedRequest } from './resume.ts';
 import type { Tool, ToolContext } from './tool.ts';
@@ -129,10 +129,7 @@ function authorise({ tool, request: { caller, principal } }: Found): void {
       hint: 'Its token names the tools that it may use.',
     });
   }
-  if (principal.scopes.includes(tool.needs)) return;
-  throw new WeaverError('not_allowed', `${tool.name} needs the scope "${tool.needs}", which ${principal.id} lacks.`, {
-    hint: 'Ask the person who runs ToolWeaver for a role that has it.',
-  });
+  requireScope(principal, tool.needs, tool.name);
 }
 
 async function checkInput({ tool, request }: Pick<Found, 'tool' | 'request'>): Promise<void> {
@@ -202,12 +199,6 @@ function nestedRequest(
     },
   };
 }
-
-// Code never decides for a person, not even when a person calls it.
-const withoutApproval = (principal: Principal): Principal =>
-  principal.scopes.includes('approve')
-    ? { ...principal, scopes: principal.scopes.filter((scope) => scope !== 'approve') }
-    : principal;
 
 async function checkOutput(tool: Tool, outcome: Outcome): Promise<void> {
   if (outcome.status !== 'done') return;

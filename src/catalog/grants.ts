@@ -1,4 +1,5 @@
-import type { Principal } from '../contracts.ts';
+import type { Principal, Scope } from '../contracts.ts';
+import { WeaverError } from '../errors.ts';
 
 // Who may call a tool may also follow its own calls of it; the runs of others are not shown by these.
 const forOwnRuns: readonly string[] = ['get_run', 'cancel_run'];
@@ -22,4 +23,12 @@ function matches([first = '', ...rest]: string[], name: string): boolean {
     at = found + part.length;
   }
   return rest.length > 0 || at === name.length;
+}
+
+/** @throws WeaverError `not_allowed` when the principal lacks the scope that `what` needs. */
+export function requireScope({ id, scopes }: Principal, scope: Scope, what: string): void {
+  if (scopes.includes(scope)) return;
+  throw new WeaverError('not_allowed', `${what} needs the scope "${scope}", which ${id} lacks.`, {
+    hint: 'Ask the person who runs ToolWeaver for a role that has it.',
+  });
 }

@@ -34,7 +34,9 @@ export async function resumedRequest(
   }
   await checkForm(run, asked.question, answer);
   const { version, idempotencyKey, ...rest } = request;
-  const { input, principal, via } = run.request;
+  const { input, via } = run.request;
+  // The run's own principal goes on with the rights that it has by now.
+  const principal = answer.by.id === run.principal ? answer.by : run.request.principal;
   return { ...rest, tool: run.tool, ...(run.version !== undefined && { version: run.version }), input, principal, via };
 }
 
@@ -80,7 +82,8 @@ export function whyNotAnswer(
   { by, how }: Pick<Answer, 'by' | 'how'>,
   { elicitationCounts }: ResumeRules,
 ): 'person' | 'approvers' | undefined {
-  if (asked === 'person' && !isReviewer(by) && !(how === 'elicitation' && elicitationCounts)) return 'person';
+  if (asked === 'person' && !isReviewer(by) && !(how === 'elicitation' && elicitationCounts && !by.isRemote))
+    return 'person';
   return approvers && !approvers.includes(by.id) ? 'approvers' : undefined;
 }
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { localPerson } from '../access/principals.ts';
 import type { App } from '../app.ts';
 import { type LoadedConfig, loadConfig, metaOf, type SettingName, settingNames } from '../config.ts';
-import type { CallRequest, Principal } from '../contracts.ts';
+import { type CallRequest, type Principal, withoutApproval } from '../contracts.ts';
 import { createLog } from '../log.ts';
 import { isTerminal, printError } from './output.ts';
 
@@ -74,7 +74,7 @@ export async function withApp<T>(cli: Cli, work: (app: App) => Promise<T>): Prom
 /** The person at the command line; without a terminal there may be no person, so nothing is approved. */
 export function cliPrincipal(): Principal {
   const person = localPerson();
-  return isTerminal() ? person : { ...person, scopes: person.scopes.filter((scope) => scope !== 'approve') };
+  return isTerminal() ? person : withoutApproval(person);
 }
 
 /** A call from the command line. */

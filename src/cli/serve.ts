@@ -21,9 +21,9 @@ export function addServe(program: Command, env: NodeJS.ProcessEnv): void {
     .action(
       action(env, async (cli) => {
         await withApp(cli, async (app) => {
-          if (cli.options.http) await serveHttp(app, cli);
-          else await serveHost(app, cli);
-          // Whatever does not end by itself is ended.
+          if (cli.options.http) return serveHttp(app, cli);
+          await serveHost(app, cli);
+          // The host is gone and expects its server to be, within a second: what does not end by itself is ended.
           setTimeout(() => process.exit(0), forcedExitMs).unref();
         });
         return 0;

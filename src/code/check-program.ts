@@ -43,15 +43,17 @@ const importVisitor = (findings: Finding[]): Visitor => ({
 
 const madeCodeVisitor = (findings: Finding[]): Visitor => ({
   CallExpression({ node: { callee }, scope }) {
-    if (isGlobal(callee, 'eval', scope)) findings.push(madeCode(callee));
+    if (makesCode(callee, scope)) findings.push(madeCode(callee));
   },
   NewExpression({ node: { callee }, scope }) {
-    if (isGlobal(callee, 'Function', scope)) findings.push(madeCode(callee));
+    if (makesCode(callee, scope)) findings.push(madeCode(callee));
   },
 });
 
-const isGlobal = (node: Node, name: string, scope: Scope): boolean =>
-  node.type === 'Identifier' && node.name === name && !scope.hasBinding(name, true);
+const codeMakers: readonly string[] = ['eval', 'Function'];
+
+const makesCode = (node: Node, scope: Scope): boolean =>
+  node.type === 'Identifier' && codeMakers.includes(node.name) && !scope.hasBinding(node.name, true);
 
 // Types are gone before the code runs, and what else only TypeScript has is not in the parser's scopes.
 const typeVisitor = ({ known }: Names): Visitor => ({

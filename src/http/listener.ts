@@ -124,7 +124,7 @@ async function serve(options: ListenerOptions, gate: Gate, exchange: Exchange): 
   if (request.method === 'OPTIONS') return preflight(request, response, route);
   if (!route.methods.includes(request.method ?? '')) throw wrongMethod(route.methods);
   if (route.isOpen) return route.handle(exchange);
-  return route.handle(exchange, await options.authenticate(request));
+  return route.handle(exchange, { ...(await options.authenticate(request)), isRemote: true });
 }
 
 // Always a path: `//name/mcp` and `http://name/mcp` would otherwise be read as another host with our path.

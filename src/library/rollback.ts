@@ -1,5 +1,6 @@
 import { findOpenReview, openReview } from '../approval/reviews.ts';
 import { isReviewer, type Principal } from '../contracts.ts';
+import { WeaverError } from '../errors.ts';
 import type { Database } from '../store/database.ts';
 import { checkRollback, rollBack } from './decide.ts';
 
@@ -19,7 +20,7 @@ export interface RollbackAnswer {
 
 /**
  * Rolls back when a person asks, and opens a review for one when anybody else does, once for each version.
- * @throws WeaverError `not_found`, `not_approved`, `conflict`.
+ * @throws WeaverError `not_found`, `not_approved`, `conflict`, `not_allowed` for who may neither approve nor save.
  */
 export async function requestRollback(database: Database, request: RollbackRequest): Promise<RollbackAnswer> {
   const { name, version, reason, principal } = request;
@@ -28,6 +29,7 @@ export async function requestRollback(database: Database, request: RollbackReque
       await rollBack(trx, principal.tenant, name, version, reason);
       return { name, version, state: 'active' as const };
     }
+    if (!principal.scopes.includes('save')) throw notAllowed(principal);
     const { seal } = await checkRollback(trx, principal.tenant, name, version);
     const why = 'only a person may roll back';
     const subject = { kind: 'rollback', name, version, seal };
@@ -36,3 +38,8 @@ export async function requestRollback(database: Database, request: RollbackReque
     return { name, version, state: 'requested' as const, review: { id, why } };
   });
 }
+
+const notAllowed = ({ id }: Principal): WeaverError =>
+  new WeaverError('not_allowed', `${id} may neither roll back nor ask for it.`, {
+    hint: 'That needs the role author or reviewer.',
+  });

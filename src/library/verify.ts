@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
-import { sha256 } from '../json.ts';
+import { canonicalJson, sha256 } from '../json.ts';
 import type { Database } from '../store/database.ts';
 import type { Db } from '../store/tables.ts';
 import type { Manifest } from './kind.ts';
-import { sealOf } from './seal.ts';
+import { readSealed } from './seal.ts';
 
 /** Something stored that is not as it must be. */
 export interface Fault {
@@ -20,6 +20,8 @@ export interface Verified {
 }
 
 const page = 200;
+/** A text can be a megabyte. */
+const blobPage = 20;
 
 /** Checks all that is kept: every blob against its hash, every version against its seal, every lock and every pointer. */
 export async function verifyLibrary({ read }: Pick<Database, 'read'>): Promise<Verified> {
@@ -45,7 +47,7 @@ async function verifyBlobs(read: Db): Promise<{ count: number; faults: Fault[] }
       )
       .orderBy('tenant')
       .orderBy('hash')
-      .limit(page)
+      .limit(blobPage)
       .execute();
     for (const { tenant, hash, bytes } of rows) {
       if (sha256(bytes) !== hash)
@@ -61,13 +63,23 @@ async function verifyBlobs(read: Db): Promise<{ count: number; faults: Fault[] }
 async function verifyVersions(read: Db): Promise<{ count: number; faults: Fault[] }> {
   const faults: Fault[] = [];
   let count = 0;
+  for await (const rows of versionPages(read)) {
+    const stored = rows.map((row) => ({ row, manifest: parse(row.manifest) }));
+    const known = await namedBlobs(read, stored);
+    const locks = await locksOf(read, rows);
+    for (const { row, manifest } of stored) faults.push(...faultsOf(row, manifest, known, locks));
+    count += rows.length;
+  }
+  return { count, faults };
+}
+
+async function* versionPages(read: Db): AsyncGenerator<VersionRow[]> {
   let last = { tenant: '', name: '', ordinal: 0 };
   for (;;) {
     const rows = await versionsAfter(read, last);
-    for (const row of rows) faults.push(...(await faultsOf(read, row)));
-    count += rows.length;
     const end = rows.at(-1);
-    if (!end) return { count, faults };
+    if (!end) return;
+    yield rows;
     last = end;
   }
 }
@@ -98,28 +110,66 @@ const versionsAfter = (read: Db, last: { tenant: string; name: string; ordinal: 
     .limit(page)
     .execute();
 
-async function faultsOf(read: Db, { tenant, name, version, seal, manifest: text }: VersionRow): Promise<Fault[]> {
-  const place = { tenant, name: `${name}@${version}` };
-  const manifest = parse(text);
-  if (!manifest) return [{ what: 'seal', ...place, problem: 'its manifest cannot be read' }];
-  const faults: Fault[] =
-    sealOf(manifest) === seal ? [] : [{ what: 'seal', ...place, problem: 'it is not what was sealed' }];
-  const hashes = [manifest.source, manifest.compiled, manifest.examples];
-  const found = await read
-    .selectFrom('blobs')
-    .select('hash')
-    .where('tenant', '=', tenant)
-    .where('hash', 'in', hashes)
-    .execute();
-  const missing = new Set(hashes).size - found.length;
-  return missing === 0
-    ? faults
-    : [...faults, { what: 'blob', ...place, problem: `${missing} of its texts are missing` }];
+interface Stored {
+  row: VersionRow;
+  manifest: Partial<Manifest> | undefined;
 }
 
-function parse(text: string): Manifest | undefined {
+const textsOf = (manifest: Partial<Manifest> | undefined): string[] =>
+  [manifest?.source, manifest?.compiled, manifest?.examples].filter((hash) => typeof hash === 'string');
+
+/** Which of the texts that these versions name are there, as `tenant/hash`. */
+async function namedBlobs(read: Db, stored: readonly Stored[]): Promise<Set<string>> {
+  const hashes = new Set(stored.flatMap(({ manifest }) => textsOf(manifest)));
+  if (hashes.size === 0) return hashes;
+  const rows = await read
+    .selectFrom('blobs')
+    .select(['tenant', 'hash'])
+    .where('hash', 'in', [...hashes])
+    .execute();
+  return new Set(rows.map(({ tenant, hash }) => `${tenant}/${hash}`));
+}
+
+/** The locks of these versions, in canonical form, by `tenant/name@version`. */
+async function locksOf(read: Db, versions: readonly VersionRow[]): Promise<Map<string, string>> {
+  const rows = await read
+    .selectFrom('dependencies')
+    .select(['tenant', 'name', 'version', 'dependency', 'locked_version', 'locked_seal'])
+    .where('name', 'in', [...new Set(versions.map(({ name }) => name))])
+    .execute();
+  const locks = new Map<string, Record<string, unknown>>();
+  for (const row of rows) {
+    const lock = locks.get(idOf(row)) ?? {};
+    lock[row.dependency] = { version: row.locked_version, seal: row.locked_seal };
+    locks.set(idOf(row), lock);
+  }
+  return new Map([...locks].map(([id, lock]) => [id, canonicalJson(lock)]));
+}
+
+const idOf = ({ tenant, name, version }: Pick<VersionRow, 'tenant' | 'name' | 'version'>): string =>
+  `${tenant}/${name}@${version}`;
+
+function faultsOf(
+  row: VersionRow,
+  manifest: Partial<Manifest> | undefined,
+  known: ReadonlySet<string>,
+  locks: ReadonlyMap<string, string>,
+): Fault[] {
+  const place = { tenant: row.tenant, name: `${row.name}@${row.version}` };
+  if (!manifest) return [{ what: 'seal', ...place, problem: 'its manifest cannot be read' }];
+  if (!readSealed(row.manifest, row.seal)) return [{ what: 'seal', ...place, problem: 'it is not what was sealed' }];
+  const missing = textsOf(manifest).filter((hash) => !known.has(`${row.tenant}/${hash}`));
+  const faults: Fault[] = [];
+  if (missing.length > 0)
+    faults.push({ what: 'blob', ...place, problem: `${new Set(missing).size} of its texts are missing` });
+  if ((locks.get(idOf(row)) ?? '{}') !== canonicalJson(manifest.lock ?? {}))
+    faults.push({ what: 'lock', ...place, problem: 'its lock is not the one that was sealed' });
+  return faults;
+}
+
+function parse(text: string): Partial<Manifest> | undefined {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text) ?? undefined;
   } catch {
     return undefined; // The caller reports it.
   }
@@ -161,13 +211,14 @@ async function verifyPointers(read: Db): Promise<Fault[]> {
   }));
 }
 
-/** Forgets runs that have expired and texts that no version names, and gives the space back. */
+/**
+ * Forgets runs that have expired and texts that no version names, and gives the space back. Where a version is not what
+ * was sealed, nobody knows what it names: its tenant keeps all texts.
+ */
 export async function compactLibrary(database: Database, now: number): Promise<{ runs: number; blobs: number }> {
   const forgotten = await database.write(async (trx) => {
     const runs = await trx.deleteFrom('runs').where('expires_at', '<', now).executeTakeFirst();
-    const named = await namedBlobs(trx);
-    const all = await trx.selectFrom('blobs').select(['tenant', 'hash']).execute();
-    const unused = all.filter(({ tenant, hash }) => !named.has(`${tenant}/${hash}`));
+    const unused = await unusedBlobs(trx);
     for (const { tenant, hash } of unused)
       await trx.deleteFrom('blobs').where('tenant', '=', tenant).where('hash', '=', hash).execute();
     return { runs: Number(runs.numDeletedRows), blobs: unused.length };
@@ -176,12 +227,16 @@ export async function compactLibrary(database: Database, now: number): Promise<{
   return forgotten;
 }
 
-async function namedBlobs(trx: Db): Promise<Set<string>> {
-  const rows = await trx.selectFrom('versions').select(['tenant', 'manifest']).execute();
-  return new Set(
-    rows.flatMap(({ tenant, manifest }) => {
-      const { source, compiled, examples }: Manifest = JSON.parse(manifest);
-      return [source, compiled, examples].map((hash) => `${tenant}/${hash}`);
-    }),
-  );
+async function unusedBlobs(trx: Db): Promise<{ tenant: string; hash: string }[]> {
+  const named = new Set<string>();
+  const unsure = new Set<string>();
+  for await (const rows of versionPages(trx)) {
+    for (const { tenant, manifest: text, seal } of rows) {
+      const manifest = readSealed(text, seal);
+      if (!manifest) unsure.add(tenant);
+      for (const hash of textsOf(manifest)) named.add(`${tenant}/${hash}`);
+    }
+  }
+  const all = await trx.selectFrom('blobs').select(['tenant', 'hash']).execute();
+  return all.filter(({ tenant, hash }) => !unsure.has(tenant) && !named.has(`${tenant}/${hash}`));
 }

@@ -1,5 +1,6 @@
 import { McpServer, ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server';
 import { signingKey } from '../access/keys.ts';
+import { requireScope } from '../catalog/grants.ts';
 import type { Principal } from '../contracts.ts';
 import { toWeaverError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -57,7 +58,9 @@ export function createMcpServer(parts: McpParts, principal: Principal): McpServe
   return mcp;
 }
 
-async function listTools({ source, listing }: McpParts, { tenant }: Principal, cursor: string | undefined) {
+async function listTools({ source, listing }: McpParts, principal: Principal, cursor: string | undefined) {
+  requireScope(principal, 'read', 'tools/list');
+  const { tenant } = principal;
   await source.freshen(tenant);
   const { tools, nextCursor } = await listing.page(tenant, cursor);
   return { tools, ...(nextCursor !== undefined && { nextCursor }) };
@@ -71,7 +74,7 @@ async function answer<T>(log: Log, work: () => Promise<T>): Promise<T> {
     if (thrown instanceof ProtocolError) throw thrown;
     const error = toWeaverError(thrown);
     if (error.code === 'internal') log.error({ error: error.cause }, 'a request failed unforeseen');
-    const isTheirs = error.code === 'bad_input' || error.code === 'not_found';
+    const isTheirs = ['bad_input', 'not_found', 'not_allowed'].includes(error.code);
     const code = isTheirs ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
     throw new ProtocolError(code, `${error.message} ${error.hint ?? ''}`.trim(), error.toJSON());
   }

@@ -1,4 +1,5 @@
 import { ResourceNotFoundError } from '@modelcontextprotocol/server';
+import { requireScope } from '../catalog/grants.ts';
 import type { Principal } from '../contracts.ts';
 import { toWeaverError, type WeaverError } from '../errors.ts';
 import type { McpParts } from './parts.ts';
@@ -25,7 +26,9 @@ export const resourceTemplates = [
 ];
 
 /** A page of `resources/list`: the tools of the same page of `tools/list`. */
-export async function listResources({ source, listing }: McpParts, { tenant }: Principal, cursor: string | undefined) {
+export async function listResources({ source, listing }: McpParts, principal: Principal, cursor: string | undefined) {
+  requireScope(principal, 'read', 'resources/list');
+  const { tenant } = principal;
   await source.freshen(tenant);
   const { tools, nextCursor } = await listing.page(tenant, cursor);
   const resources = tools.map(({ name, title, description }) => ({

@@ -1,6 +1,5 @@
 import type { File } from '@babel/types';
 import { checkDescription, checkName } from '../catalog/definition.ts';
-import { checkSchema } from '../catalog/schema.ts';
 import { checkProgram } from '../code/check-program.ts';
 import { findTools } from '../code/dependencies.ts';
 import { parseProgram, tooDeep } from '../code/parse.ts';
@@ -19,7 +18,7 @@ const maxExamplesBytes = 1_000_000;
 /** Judges a skill's draft without running it: names, schemas, texts, source, and what tools it names. */
 export async function inspectSkill(input: unknown): Promise<Inspected> {
   const draft = skillDraft.parse(input);
-  const findings = [...checkWords(draft), ...checkSchemas(draft), ...checkExamples(draft)];
+  const findings = [...checkWords(draft), ...(await checkSchemas(draft)), ...checkExamples(draft)];
   const { uses, compiled, findings: aboutCode } = await inspectCode(draft);
   findings.push(...aboutCode);
   const isSound = compiled !== undefined && findings.every((finding) => finding.severity !== 'error');
@@ -68,7 +67,8 @@ function checkWords(draft: SkillDraft): Finding[] {
   ];
 }
 
-function checkSchemas(draft: SkillDraft): Finding[] {
+async function checkSchemas(draft: SkillDraft): Promise<Finding[]> {
+  const { checkSchema } = await import('../catalog/schema.ts');
   return [
     ...checkSchema('input_schema', draft.input_schema),
     ...(draft.output_schema ? checkSchema('output_schema', draft.output_schema) : []),

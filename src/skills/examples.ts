@@ -1,7 +1,7 @@
 import type { Call } from '../catalog/call.ts';
 import { type Catalog, splitName } from '../catalog/catalog.ts';
 import { compileValidator } from '../catalog/validator.ts';
-import type { CallRequest, Finding, Lock, Principal, Risk } from '../contracts.ts';
+import { type CallRequest, type Finding, type Lock, type Principal, type Risk, withoutApproval } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { isSameJson } from '../json.ts';
 import type { Example, ExampleResult, Manifest, Proof } from '../library/kind.ts';
@@ -131,7 +131,7 @@ async function riskOf(
 const nestedRequest = (manifest: Manifest, principal: Principal, { name, input, signal }: NestedCall): CallRequest => ({
   tool: name,
   input,
-  principal: { ...principal, scopes: principal.scopes.filter((scope) => scope !== 'approve') },
+  principal: withoutApproval(principal),
   via: 'skill',
   signal,
   caller: { callId: 'example', depth: 1, lock: manifest.lock, capabilities: manifest.capabilities },

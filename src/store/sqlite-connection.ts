@@ -60,9 +60,23 @@ export async function nodeLibrary(cause?: unknown): Promise<OpenConnection> {
       },
     );
   }
-  const name: string = 'node:sqlite';
-  const { DatabaseSync } = (await import(name)) as NodeSqlite;
+  const { DatabaseSync } = await importQuietly();
   return (file, timeout) => overNodeSqlite(translated(() => new DatabaseSync(file, { timeout })));
+}
+
+// Node says on stderr that its SQLite is experimental; a program that reads an error there as JSON would stumble on it.
+async function importQuietly(): Promise<NodeSqlite> {
+  const emit = process.emitWarning;
+  const others = (...given: unknown[]): void => {
+    if (given[1] !== 'ExperimentalWarning') (emit as (...all: unknown[]) => void).apply(process, given);
+  };
+  process.emitWarning = others as typeof emit;
+  try {
+    const name: string = 'node:sqlite';
+    return (await import(name)) as NodeSqlite;
+  } finally {
+    process.emitWarning = emit;
+  }
 }
 
 function overBetterSqlite(sqlite: BetterSqlite.Database): SqliteConnection {

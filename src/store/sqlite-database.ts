@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Kysely } from 'kysely';
 import { WeaverError } from '../errors.ts';
@@ -14,7 +14,7 @@ import type { Tables } from './tables.ts';
  */
 export async function openSqlite(file: string): Promise<Database> {
   const open = await sqliteLibrary();
-  if (file !== ':memory:') makeFolder(file);
+  if (file !== ':memory:') makePlace(file);
   const opened: SqliteConnection[] = [];
   const connect = async (): Promise<SqliteConnection> => {
     const connection = await retryBusy(file, () => prepare(open(file, busyTimeoutMs), file));
@@ -82,7 +82,21 @@ function refuseForeign(sqlite: SqliteConnection, file: string): void {
   });
 }
 
-function makeFolder(file: string): void {
+/**
+ * Makes the folder of a file, for this user alone, where there is none.
+ * @throws WeaverError `database_unavailable`.
+ */
+function makePlace(file: string): void {
+  makeFolder(file);
+  try {
+    // Inputs, results and signing keys are in it: for this user only, whatever the umask. Its log gets the same mode.
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch {
+    // It is there already, or cannot be made: SQLite says the latter better.
+  }
+}
+
+export function makeFolder(file: string): void {
   const folder = dirname(file);
   try {
     if (existsSync(folder)) return;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { done, type Tool, type ToolAnnotations, type ToolContext } from '../catalog/tool.ts';
 import type { JsonSchema, Risk, Scope } from '../contracts.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Tool } from '../catalog/tool.ts';
 import { defineBuiltin } from './builtin.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Catalog, splitName, type ToolSource, unknownTool } from '../catalog/catalog.ts';
 import { mayUse } from '../catalog/grants.ts';
 import type { Tool } from '../catalog/tool.ts';

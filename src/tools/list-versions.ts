@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Tool } from '../catalog/tool.ts';
 import { WeaverError } from '../errors.ts';
 import { listVersions as readVersions } from '../library/table.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   type DecisionRequest,
   decide,
@@ -66,7 +66,7 @@ export function decideReview({
       'Only a person decides a review. Call this with the id alone: the host asks the person where it may, else you get the exact command to give them. It never approves anything by itself.',
     input: decision,
     needs: 'read',
-    risk: 'reads',
+    risk: 'writes',
     run: async () => undefined,
   });
   return {
@@ -79,7 +79,9 @@ export function decideReview({
       const answer = resume?.answer;
       if (answer) return done(await settle(database, view, answer.by, fromAnswer(view, answer)));
       if (!isReviewer(principal))
-        return elicitationApproves ? askPerson(view, principal, runId) : refuseAgent(view, principal);
+        return elicitationApproves && !principal.isRemote
+          ? askPerson(view, principal, runId)
+          : refuseAgent(view, principal);
       if (input.decision === undefined)
         return done({ ...brief(view.review), seal: view.review.subject.seal, text: await reviewText(view) });
       return done(await settle(database, view, principal, { ...input, decision: input.decision, how: 'mcp' }));

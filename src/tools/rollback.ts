@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Tool } from '../catalog/tool.ts';
 import { requestRollback } from '../library/rollback.ts';
 import type { Database } from '../store/database.ts';
@@ -16,7 +16,8 @@ export function rollback(database: Database): Tool {
       version: z.string().min(1).max(50).describe('The version to go back to.'),
       reason: z.string().min(1).max(500).describe('Why; kept with the version.'),
     }),
-    needs: 'save',
+    // A reviewer rolls back, an author asks for it: requestRollback knows which.
+    needs: 'read',
     risk: 'writes',
     run: (input, { request }) => requestRollback(database, { ...input, principal: request.principal }),
   });

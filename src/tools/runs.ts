@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Tool } from '../catalog/tool.ts';
 import { pageOf } from '../runs/page.ts';
 import { cancelRun as endKept, getRun as readRun } from '../runs/read.ts';

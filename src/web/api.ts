@@ -1,7 +1,7 @@
 import type { Call } from '../catalog/call.ts';
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
 import { type FormatName, formatNames, formatTools, openApiDocument } from '../catalog/formats.ts';
-import { mayUse } from '../catalog/grants.ts';
+import { mayUse, requireScope } from '../catalog/grants.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { Outcome, Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
@@ -40,6 +40,7 @@ export function apiRoutes(parts: ApiParts): Route[] {
 }
 
 async function toolsFor({ catalog, source }: ApiParts, principal: Principal): Promise<Tool[]> {
+  requireScope(principal, 'read', 'The list of tools');
   await source.freshen(principal.tenant);
   return catalog.list(principal.tenant).filter((tool) => mayUse(principal, tool.name));
 }

@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { createPrincipal } from '../../src/access/principals.ts';
+import type { Principal } from '../../src/contracts.ts';
 import { draft } from '../helpers/app.ts';
+import { connectInMemory } from '../helpers/clients.ts';
 import { type HttpApp, httpApp, httpEras, putTool } from '../helpers/http.ts';
 import { textOf, until } from '../helpers/process.ts';
 
 const names = (tools: { name: string }[]): string[] => tools.map(({ name }) => name);
+
+const request = { via: 'system', signal: new AbortController().signal } as const;
 
 async function withTools(): Promise<HttpApp> {
   const app = await httpApp();
@@ -31,6 +36,30 @@ describe('a role', () => {
       const isAllowed = (may as readonly string[]).includes(scope);
       expect([status, json.title], scope).toEqual(isAllowed ? [200, undefined] : [403, 'not_allowed']);
     }
+  });
+
+  it('without read shows no list', async () => {
+    const app = await httpApp();
+    putTool(app, 'csv_rows', () => ({}));
+    const blind = createPrincipal('agent:blind', 'agent', []);
+    const listed = app.call({ ...request, tool: 'search_tools', input: { queries: ['csv'] }, principal: blind });
+    expect(await listed).toMatchObject({ status: 'failed', error: { code: 'not_allowed' } });
+    const client = await connectInMemory(app, blind, { era: '2025-11-25' });
+    await expect(client.listTools()).rejects.toThrow(/scope "read"/);
+    await expect(client.listResources()).rejects.toThrow(/scope "read"/);
+  });
+
+  it('of a reviewer rolls back at once, of a caller not at all', async () => {
+    const app = await httpApp();
+    const use = (principal: Principal, input: unknown) => app.call({ ...request, tool: 'rollback', input, principal });
+    const author = createPrincipal('agent:ada', 'agent', ['author']);
+    await app.call({ ...request, tool: 'save_skill', input: draft(), principal: author });
+    await app.call({ ...request, tool: 'save_skill', input: draft({ tags: ['x'] }), principal: author });
+    const back = { name: 'double', version: '1.0.0', reason: 'the tag is wrong' };
+    const caller = createPrincipal('agent:eve', 'agent', ['caller']);
+    expect(await use(caller, back)).toMatchObject({ status: 'failed', error: { code: 'not_allowed' } });
+    const reviewer = createPrincipal('person:rita', 'person', ['reviewer']);
+    expect(await use(reviewer, back)).toMatchObject({ status: 'done', value: { state: 'active' } });
   });
 
   it.each(httpEras)('holds for a client of %s, through call_tool as well', async (era) => {

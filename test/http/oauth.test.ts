@@ -31,7 +31,14 @@ describe('an access token of the issuer', () => {
     const answer = await ask(app, await issuer.token());
     expect([answer.status, answer.json]).toEqual([
       200,
-      { id: 'oauth:client-7', tenant: 'local', kind: 'agent', roles: [], scopes: ['read', 'call', 'save'] },
+      {
+        id: 'oauth:client-7',
+        tenant: 'local',
+        kind: 'agent',
+        roles: [],
+        scopes: ['read', 'call', 'save'],
+        isRemote: true,
+      },
     ]);
     const scope = 'toolweaver:call toolweaver:read toolweaver:approve toolweaver:admin approve';
     const some = await ask(app, await issuer.token({ claims: { scope } }));

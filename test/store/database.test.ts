@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +19,7 @@ import { openDatabase } from '../../src/store/database.ts';
 import { raiseGeneration } from '../../src/store/generation.ts';
 import { migrations } from '../../src/store/migrations.ts';
 import { retryBusy } from '../../src/store/sqlite.ts';
-import { testApp } from '../helpers/app.ts';
+import { temporaryFolder, testApp } from '../helpers/app.ts';
 import { makeHome, runCli } from '../helpers/process.ts';
 
 const fileIn = (home: string): string => join(home, 'toolweaver.db');
@@ -267,5 +278,17 @@ describe('waiting for a lock', () => {
     });
     await expect(failing).rejects.toMatchObject({ code: 'database_damaged' });
     expect(attempts).toBe(1);
+  });
+});
+
+describe('the file', () => {
+  it('is readable by its user only, also in a folder that others may read', async () => {
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o755);
+    const file = join(folder, 'toolweaver.db');
+    const database = await openDatabase(file);
+    await database.write((trx) => trx.insertInto('generation').values({ tenant: 'a', value: 1 }).execute());
+    for (const name of readdirSync(folder)) expect(statSync(join(folder, name)).mode & 0o077, name).toBe(0);
+    await database.close();
   });
 });

@@ -32,3 +32,14 @@ describe('list_reviews', () => {
     });
   });
 });
+
+describe('decide_review', () => {
+  it('is not reached through call_read_tool, which hosts allow once and for all', async () => {
+    const app = await testApp();
+    await app.use('save_skill', bare({ name: 'one' }));
+    const { reviews } = (await app.use('list_reviews')) as { reviews: { id: string }[] };
+    const input = { name: 'decide_review', input: { id: reviews[0]?.id } };
+    await expect(app.use('call_read_tool', input)).rejects.toMatchObject({ code: 'not_allowed' });
+    expect(app.catalog.get('local', 'decide_review')?.annotations.readOnlyHint).toBe(false);
+  });
+});
