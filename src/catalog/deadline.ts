@@ -1,6 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { WeaverError } from '../errors.ts';
 
+// One for all: making an error costs more than all else here.
+const ended = new WeaverError('cancelled', 'The call that it was part of has ended.');
+
 /**
  * Runs `work` until it ends, the caller cancels or the deadline (milliseconds since 1970) passes, whichever is first.
  * `work`'s signal fires in the last two cases, when its own end is no longer waited for, and after its end.
@@ -37,7 +40,7 @@ export async function underDeadline<T>(
     return await Promise.race([stopped, controller.signal.aborted ? stopped : work(controller.signal)]);
   } finally {
     // Calls that the work began and did not wait for end with it.
-    controller.abort(new WeaverError('cancelled', `${name} has ended.`));
+    controller.abort(ended);
     clearTimeout(timer);
     outer.removeEventListener('abort', onAbort);
   }

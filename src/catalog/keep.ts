@@ -93,9 +93,12 @@ class KeptCall implements HeldRun {
 
   /** The outcome, or after so many milliseconds the run that goes on without the caller. */
   async endedOrHandedOver(afterMs: number): Promise<Outcome> {
-    const timer = new AbortController();
-    const late = sleep(afterMs, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
-    const first = await Promise.race([this.ended, late]).finally(() => timer.abort());
+    // A plain timer: one that an AbortSignal ends makes an error for every call.
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(resolve, afterMs, 'late');
+    });
+    const first = await Promise.race([this.ended, late]).finally(() => clearTimeout(timer));
     if (first !== 'late') return first;
     if (!this.#isOver) this.#handingOver = this.#handOver();
     // What has ended meanwhile is kept all the same, but its caller need not ask for it.

@@ -34,6 +34,8 @@ interface Options {
   threads?: number;
 }
 
+// One for all: an abort without a reason makes an error each time.
+const jobEnded = new WeaverError('cancelled', 'The code that called has ended.');
 const noUsage: Usage = { wallMs: 0, cpuMs: 0, hostCalls: 0 };
 
 /** The `quickjs` engine: QuickJS-NG in WebAssembly, in threads of one confined child process, started at first use. */
@@ -68,7 +70,7 @@ export function openQuickJs({ threads = defaultThreads() }: Options = {}): Sandb
     pending.delete(id);
     places.leave(id);
     if (pending.size === 0) child?.release();
-    one.stop.abort();
+    one.stop.abort(jobEnded);
     one.finish(result);
     pump();
   };

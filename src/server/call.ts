@@ -41,7 +41,8 @@ export async function callTool(
     if (thrown instanceof ProtocolError) throw thrown;
     return failed(params.name, toWeaverError(thrown));
   } finally {
-    answered.abort();
+    // With a reason: without one it makes an error each time.
+    answered.abort('answered');
   }
 }
 
