@@ -19,7 +19,8 @@ export interface Definition {
 
 const ownName = /^[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*$/;
 const remoteName = /^[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*__[A-Za-z0-9][A-Za-z0-9_-]*$/;
-const rootCombinators = ['anyOf', 'oneOf', 'allOf', 'not', 'if', '$ref'];
+/** What hosts do not take at the root of an input schema. */
+export const rootCombinators = ['anyOf', 'oneOf', 'allOf', 'not', 'if', 'then', 'else', '$ref'];
 const hints = ['readOnlyHint', 'destructiveHint', 'idempotentHint', 'openWorldHint'];
 
 /** Checks the name of something that is to be saved, and suggests a right one. */

@@ -20,6 +20,11 @@ import type { Database } from '../store/database.ts';
 import { takeAnswer } from './resume.ts';
 import type { Tool } from './tool.ts';
 
+/** After so many milliseconds the edges have a call go on in the background: hosts give up after 60 s. */
+export const backgroundAfterMs = 45_000;
+/** The longest idempotency key, in characters. */
+export const maxKeyLength = 200;
+
 const twinPollMs = 100;
 
 export interface KeepParts {

@@ -1,4 +1,5 @@
 import { byteLength, isRecord } from '../json.ts';
+import { rootCombinators } from './definition.ts';
 import type { Tool } from './tool.ts';
 
 /** What a host would do to one tool of the list, and why. */
@@ -47,7 +48,6 @@ const hostRules: Readonly<Record<string, HostRules>> = {
   'Gemini API': { prefix: 0, name: 64, namePattern: /^[a-zA-Z_][\w.:-]*$/, rootCombinators: 'drops' },
 };
 
-const combinators = ['anyOf', 'oneOf', 'allOf', 'not', 'if', '$ref'];
 const manyTokens = 1_000;
 const shownCosts = 10;
 
@@ -98,7 +98,7 @@ function lintTool(host: string, rules: HostRules, { name, description, input }: 
       ),
     );
   }
-  const rootWords = combinators.filter((word) => Object.hasOwn(input, word));
+  const rootWords = rootCombinators.filter((word) => Object.hasOwn(input, word));
   if (rules.rootCombinators !== 'takes' && rootWords.length > 0) {
     found.push(remark(host, name, rules.rootCombinators, `its input schema has ${rootWords.join(', ')} at the root`));
   }

@@ -2,6 +2,7 @@ import type { Finding } from '../contracts.ts';
 import { byteLength, isRecord, isWithinDepth } from '../json.ts';
 import { shortText } from '../text/clean.ts';
 import { findPoison } from '../text/poison.ts';
+import { rootCombinators } from './definition.ts';
 import { refusal } from './finding.ts';
 import { isDraft07 } from './schema-keywords.ts';
 import { checkPatterns } from './schema-pattern.ts';
@@ -9,7 +10,6 @@ import { checkRefs } from './schema-refs.ts';
 import { checkNode, schemaLimits } from './schema-rules.ts';
 import { memberPath, readTree } from './schema-tree.ts';
 
-const rootCombinators = ['anyOf', 'oneOf', 'allOf', 'not', 'if', 'then', 'else', '$ref'];
 const dialect2020 = /^https?:\/\/json-schema\.org\/draft\/2020-12\/schema#?$/;
 
 /**

@@ -1,5 +1,5 @@
 import { WeaverError } from '../errors.ts';
-import { byteLength, isRecord } from '../json.ts';
+import { isRecord, jsonBytes } from '../json.ts';
 import { shortText } from '../text/clean.ts';
 
 /** The most that one page, or any result, pours into a model. */
@@ -58,8 +58,6 @@ function pageOfObject(path: string, object: Record<string, unknown>, offset: num
   if (end === offset && key !== undefined) return tooBigPart(path, 'object', entries, offset, key);
   return { ...pageHead(path, 'object', entries, offset, end), value: Object.fromEntries(entries.slice(offset, end)) };
 }
-
-const jsonBytes = (value: unknown): number => byteLength(JSON.stringify(value));
 
 function pageEnd<T>(parts: readonly T[], offset: number, limit: number, bytesOf: (part: T) => number): number {
   const last = Math.min(parts.length, offset + limit);

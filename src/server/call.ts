@@ -6,7 +6,7 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import { splitName } from '../catalog/catalog.ts';
-import { outcomeOf } from '../catalog/keep.ts';
+import { maxKeyLength, outcomeOf, backgroundAfterMs as usualAfterMs } from '../catalog/keep.ts';
 import type { CallRequest, Outcome, Principal } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import { cancelRun, getRun, keepResult } from '../runs/read.ts';
@@ -16,10 +16,7 @@ import { progressTo } from './progress.ts';
 import { isTooLarge, mcpAnswer, toErrorResult, toResult } from './result.ts';
 
 const previewChars = 1_000;
-/** After this long a call goes on in the background; hosts give up after 60 s. */
-const usualBackgroundAfterMs = 45_000;
 const idempotencyMeta = 'toolweaver/idempotency-key';
-const maxKeyLength = 200;
 
 interface CallParams {
   name: string;
@@ -47,7 +44,7 @@ export async function callTool(
 }
 
 function requestOf(
-  { backgroundAfterMs = usualBackgroundAfterMs, silenceMs }: McpParts,
+  { backgroundAfterMs = usualAfterMs, silenceMs }: McpParts,
   principal: Principal,
   { name, arguments: input = {} }: CallParams,
   ctx: ServerContext,

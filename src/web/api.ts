@@ -2,6 +2,7 @@ import type { Call } from '../catalog/call.ts';
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
 import { type FormatName, formatNames, formatTools, openApiDocument } from '../catalog/formats.ts';
 import { mayUse, requireScope } from '../catalog/grants.ts';
+import { backgroundAfterMs, maxKeyLength } from '../catalog/keep.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { Outcome, Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
@@ -17,8 +18,6 @@ export interface ApiParts {
   publicUrl: () => string;
 }
 
-const backgroundAfterMs = 45_000;
-const maxKeyLength = 200;
 const reading = ['GET', 'HEAD'];
 
 /** The JSON API for programs whose LLM calls tools without MCP: `/v1/tools`, `/v1/runs`, `/v1/openapi.json`. */
