@@ -94,13 +94,12 @@ export function createRunKeeper(
 }
 
 async function endedAmong(read: Database['read'], runs: readonly HeldRun[]): Promise<Set<string>> {
-  const ids = runs.map((run) => run.id);
   const rows = await read
     .selectFrom('runs')
     .select('id')
-    .where('id', 'in', ids)
+    .where((eb) => eb.or(runs.map(({ tenant, id }) => eb.and({ tenant, id }))))
     .where('state', '=', 'running')
     .execute();
   const running = new Set(rows.map((row) => row.id));
-  return new Set(ids.filter((id) => !running.has(id)));
+  return new Set(runs.map((run) => run.id).filter((id) => !running.has(id)));
 }

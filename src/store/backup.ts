@@ -1,4 +1,4 @@
-import { copyFile, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { sql } from 'kysely';
 import { WeaverError } from '../errors.ts';
@@ -87,6 +87,7 @@ async function makeCopy(source: string, copy: string): Promise<void> {
   await copyFile(resolve(source), copy).catch((cause: unknown) => {
     throw noBackup(`${source} cannot be read: ${(cause as Error).message}`, cause);
   });
+  await chmod(copy, 0o600);
   await refuseEmpty(source, copy);
   // Opened once: damaged and newer ones are refused here, older ones are brought up to date.
   const database = await openDatabase(copy);

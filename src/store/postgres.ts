@@ -122,7 +122,10 @@ function watchHealth(place: string, log: Log): Health {
     },
     broke(error) {
       if (!isWatched) return;
-      if (isWell) log.warn({ error, database: place }, 'the database does not answer; what others change is not seen');
+      // Not the error itself: pg hangs the whole connection on it.
+      const { message } = error as Error;
+      if (isWell)
+        log.warn({ reason: message, database: place }, 'the database does not answer; what others change is not seen');
       isWell = false;
     },
     answers() {

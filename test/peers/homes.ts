@@ -8,12 +8,15 @@ import { makeHome } from '../helpers/process.ts';
 /** More skills than one page of tools/list holds. */
 export const manySkills = 210;
 
-/** Counts to three, and says so. */
+/** Counts to three, and says so. It rests between: clients lose progress that comes in one piece with the result. */
 const counts = draft({
   name: 'counts',
   description: 'Counts to three and says where it is.',
   code: `export default async function run(input, ctx) {
-  for (const n of [1, 2, 3]) ctx.progress(n, 3, 'step ' + n);
+  for (const n of [1, 2, 3]) {
+    ctx.progress(n, 3, 'step ' + n);
+    for (let i = 0; i < 1_000_000; i++);
+  }
   return { y: input.x };
 }`,
   examples: [{ input: { x: 1 }, output: { y: 1 } }],
