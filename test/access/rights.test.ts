@@ -191,11 +191,15 @@ describe('two tenants', () => {
       state: 'pending',
     });
     expect((await use(ours, 'double', doubled.input)).json).toEqual(doubled.output);
-    const background = await app.send('/v1/tools/double', ours, {
+    // Long enough to go on in the background for certain.
+    const code = 'export default (input) => { for (let i = 0; i < 3e6; i++); return { y: input.x * 2 }; };';
+    await use(ours, 'save_skill', draft({ name: 'slow', code }));
+    const background = await app.send('/v1/tools/slow', ours, {
       body: { x: 1 },
       headers: { prefer: 'respond-async' },
     });
     const run = background.json.run_id;
+    expect(run).toEqual(expect.any(String));
 
     for (const [tool, input] of [
       ['double', doubled.input],
@@ -221,8 +225,12 @@ describe('two tenants', () => {
     expect((await app.send(`/v1/runs/${run}`, ours)).status).toBe(200);
 
     // The same name may stand for another thing on the other side.
-    const code = 'export default (input) => ({ y: input.x * 3 });';
-    const saved = await use(theirs, 'save_skill', draft({ code, examples: [{ input: { x: 2 }, output: { y: 6 } }] }));
+    const tripled = 'export default (input) => ({ y: input.x * 3 });';
+    const saved = await use(
+      theirs,
+      'save_skill',
+      draft({ code: tripled, examples: [{ input: { x: 2 }, output: { y: 6 } }] }),
+    );
     expect(saved.json).toMatchObject({ version: '1.0.0', state: 'active' });
     expect((await use(theirs, 'double', { x: 2 })).json).toEqual({ y: 6 });
     expect((await use(ours, 'double', { x: 2 })).json).toEqual({ y: 4 });

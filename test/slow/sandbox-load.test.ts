@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { testApp } from '../helpers/app.ts';
-import { endOf, gate, jobOf, openSandbox, until } from './jobs.ts';
+import { endOf, gate, jobOf, openSandbox, until } from '../sandbox/jobs.ts';
 
 test('a burst of 600 quick calls waits its turn, and all are answered', async () => {
   const one = openSandbox(2);
