@@ -12,7 +12,7 @@ import {
   runnerOf,
   sandboxPids,
   until,
-} from './jobs.ts';
+} from '../sandbox/jobs.ts';
 
 const sandbox = openQuickJs({ threads: 2 });
 afterAll(() => sandbox.close());

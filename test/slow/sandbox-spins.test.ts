@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import { openQuickJs } from '../../src/sandbox/quickjs.ts';
-import { brief, endOf, gate, jobOf, openSandbox, runnerOf } from './jobs.ts';
+import { brief, endOf, gate, jobOf, openSandbox, runnerOf } from '../sandbox/jobs.ts';
 
 const sandbox = openQuickJs({ threads: 2 });
 afterAll(() => sandbox.close());
