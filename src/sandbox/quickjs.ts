@@ -25,7 +25,8 @@ interface Pending {
   /** Host calls begun, answered or not; and how many have no answer yet. */
   calls: Set<number>;
   open: number;
-  stop: AbortController;
+  /** Ends its host calls with it; made for the first of them. */
+  stop?: AbortController;
   finish(result: JobResult): void;
 }
 
@@ -70,7 +71,7 @@ export function openQuickJs({ threads = defaultThreads() }: Options = {}): Sandb
     pending.delete(id);
     places.leave(id);
     if (pending.size === 0) child?.release();
-    one.stop.abort(jobEnded);
+    one.stop?.abort(jobEnded);
     one.finish(result);
     pump();
   };
@@ -147,7 +148,7 @@ export function openQuickJs({ threads = defaultThreads() }: Options = {}): Sandb
       job.signal.removeEventListener('abort', onAbort);
       resolve(result);
     };
-    pending.set(id, { job, input, isRetry: false, calls: new Set(), open: 0, stop: new AbortController(), finish });
+    pending.set(id, { job, input, isRetry: false, calls: new Set(), open: 0, finish });
     job.signal.addEventListener('abort', onAbort, { once: true });
     places.enqueue(id, input.length);
     pump();
@@ -205,9 +206,11 @@ function inputText(input: unknown): string | undefined {
 
 type Reply = { ok: true; json: string } | { ok: false; error: ReturnType<typeof guestError> };
 
-async function answerTo({ job, stop }: Pending, name: string, json: string): Promise<Reply> {
+async function answerTo(one: Pending, name: string, json: string): Promise<Reply> {
+  const { job } = one;
+  one.stop ??= new AbortController();
   try {
-    const value = JSON.stringify(await job.callTool(name, JSON.parse(json), stop.signal)) ?? 'null';
+    const value = JSON.stringify(await job.callTool(name, JSON.parse(json), one.stop.signal)) ?? 'null';
     if (isTooDeep(value)) throw answerTooDeep(name);
     return { ok: true, json: value };
   } catch (thrown) {
