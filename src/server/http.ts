@@ -13,11 +13,11 @@ import { readJson } from '../http/body.ts';
 import type { Exchange, Route } from '../http/listener.ts';
 import { sendJson, setRefusalHeaders, statusOf, wrongMethod } from '../http/problem.ts';
 import { isRecord } from '../json.ts';
+import { coalesced } from './announce.ts';
 import { createSessions, type Session, type SessionLimits, type Sessions } from './http-sessions.ts';
 import { createMcpServer } from './mcp.ts';
 import type { McpParts } from './parts.ts';
 
-const coalesceMs = 100;
 const maxSubscriptions = 1_024;
 const modernVersion = '2026-07-28';
 const parseError = -32_700;
@@ -174,24 +174,4 @@ function rpcCode(error: WeaverError): number {
   if (error.details?.reason === 'json') return parseError;
   const status = statusOf(error);
   return status === 404 ? sessionNotFound : status === 400 ? invalidRequest : serverError;
-}
-
-/** Runs `work` once for a tenant however often it is asked within a tenth of a second. */
-function coalesced(work: (tenant: string) => void) {
-  const pending = new Map<string, NodeJS.Timeout>();
-  return {
-    soon(tenant: string): void {
-      if (pending.has(tenant)) return;
-      pending.set(
-        tenant,
-        setTimeout(() => {
-          pending.delete(tenant);
-          work(tenant);
-        }, coalesceMs),
-      );
-    },
-    cancel(): void {
-      for (const timer of pending.values()) clearTimeout(timer);
-    },
-  };
 }

@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { McpServer } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio as serve } from '@modelcontextprotocol/server/stdio';
 import type { Principal } from '../contracts.ts';
+import { coalesced } from './announce.ts';
 import { wholeLines } from './lines.ts';
 import { createMcpServer } from './mcp.ts';
 import type { McpParts } from './parts.ts';
 
-const coalesceMs = 100;
 const lookMs = 2_000;
 const closeMs = 50;
 const maxMessageBytes = 10_000_000;
@@ -16,15 +16,11 @@ const maxMessageBytes = 10_000_000;
 export async function serveStdio(parts: McpParts, principal: Principal, signal: AbortSignal): Promise<void> {
   const { catalog, source, log } = parts;
   const live = new Set<McpServer>();
-  let pending: NodeJS.Timeout | undefined;
-  const announce = () => {
-    pending = undefined;
+  const announce = coalesced(() => {
     // A client that is gone is no failure.
     for (const server of live) Promise.resolve(server.sendToolListChanged()).catch(() => {});
-  };
-  const stopListening = catalog.onChange(() => {
-    pending ??= setTimeout(announce, coalesceMs);
   });
+  const stopListening = catalog.onChange(announce.soon);
   // What other processes on this home save is announced too, without waiting for a request.
   const look = setInterval(() => {
     source.freshen(principal.tenant).catch((error: unknown) => log.warn({ error }, 'the library could not be read'));
@@ -46,8 +42,8 @@ export async function serveStdio(parts: McpParts, principal: Principal, signal: 
   );
   await ended(transport, signal);
   clearInterval(look);
-  clearTimeout(pending);
   stopListening();
+  announce.cancel();
   // A client that reads nothing any more must not hold us.
   await Promise.race([handle.close(), sleep(closeMs, undefined, { ref: false })]);
   // And with it stdin, which would keep the process alive.
