@@ -50,6 +50,8 @@ export async function openConnections(
   };
   const pool = new pg.Pool({ ...limits, connectionString: address, types: { getTypeParser }, stream });
   pool.on('error', broke);
+  // The pool listens to idle ones only: an error that comes while one changes hands would end the process.
+  pool.on('connect', (client) => void client.on('error', broke));
   const borrow = (): Promise<Client> => connect(pool, place, broke);
   const end = (): Promise<void> => closeAll(pool, sockets);
   let ending: Promise<void> | undefined;
@@ -91,7 +93,6 @@ async function connect(pool: Pool, place: string, broke: (error: unknown) => voi
     throw isConflict(error) ? error : explainPostgres(error, place);
   };
   const client: PoolClient = await pool.connect().catch(rethrow);
-  // Unheard, an error of a connection in use would end the process.
   client.on('error', breaks);
   return {
     async query(text, values) {

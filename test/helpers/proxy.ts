@@ -9,6 +9,8 @@ export interface Network {
   weather: Weather;
   /** Looks at what the program sends; after `true` it is passed on and the connection is cut. */
   cutsAfter: ((bytes: Buffer) => boolean) | undefined;
+  /** Given with each answer of the server, in the same packet. */
+  postscript: Buffer | undefined;
   /** Cuts every connection that there is. */
   cut(): void;
   /** How many connections there are. */
@@ -44,7 +46,7 @@ export async function openProxy(target: number): Promise<Network> {
     });
     far.on('data', (bytes) => {
       // The answer is lost with the connection that is about to be cut.
-      if (!isDoomed) pass(bytes, near);
+      if (!isDoomed) pass(proxy.postscript ? Buffer.concat([bytes, proxy.postscript]) : bytes, near);
     });
   });
   const pass = (bytes: Buffer, to: Socket): void => {
@@ -61,6 +63,7 @@ export async function openProxy(target: number): Promise<Network> {
     port,
     weather: 'clear',
     cutsAfter: undefined,
+    postscript: undefined,
     cut: () => {
       for (const pair of pairs) for (const socket of pair) socket.destroy();
     },

@@ -117,6 +117,27 @@ describe.skipIf(needsPostgres !== '')(`a server whose PostgreSQL has a bad day${
     },
   );
 
+  it('does not end when a connection is told of a shutdown while it changes hands', async () => {
+    const { network, address } = await behindProxy();
+    const database = await openDatabase(address);
+    onTestFinished(() => database.close());
+    const fields = ['SFATAL', 'VFATAL', 'C57P01', 'Mterminating connection due to administrator command', ''];
+    const said = Buffer.from(`${fields.join('\0')}\0`);
+    const head = Buffer.from([0x45, 0, 0, 0, said.length + 4]);
+    network.postscript = Buffer.concat([head, said]);
+    const asked = Array.from({ length: 20 }, () => database.read.selectFrom('entries').select('name').execute());
+    await Promise.allSettled(asked);
+    network.postscript = undefined;
+    const name = () => database.read.selectFrom('entries').select('name').execute();
+    expect(
+      await until(() =>
+        name()
+          .then(() => true)
+          .catch(() => false),
+      ),
+    ).toBe(true);
+  });
+
   it('closes in a bounded time while it is silent', async () => {
     const { network, address } = await behindProxy();
     const database = await openDatabase(address);
