@@ -1,9 +1,12 @@
+import type { CompiledQuery } from 'kysely';
 import type { Log } from '../log.ts';
 import type { Database } from '../store/database.ts';
+import type { Db, Tables } from '../store/tables.ts';
 import type { CallEvent, EventSink } from './events.ts';
 
 const flushAfterMs = 500;
-const batchSize = 200;
+const batchSize = 500;
+const rowsPerStatement = 50;
 const keepAtMost = 10_000;
 const dayMs = 86_400_000;
 
@@ -13,6 +16,7 @@ export function createSqliteSink(database: Database, log: Log, days: number): Ev
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
   let nextSweepAt = 0;
+  const insert = createInsert();
 
   const flush = (): Promise<void> => {
     clearTimeout(timer);
@@ -24,11 +28,8 @@ export function createSqliteSink(database: Database, log: Log, days: number): Ev
   const write = async (batch: CallEvent[]): Promise<void> => {
     try {
       await database.write(async (trx) => {
-        for (let i = 0; i < batch.length; i += 50) {
-          await trx
-            .insertInto('calls')
-            .values(batch.slice(i, i + 50).map(toRow))
-            .execute();
+        for (let i = 0; i < batch.length; i += rowsPerStatement) {
+          await insert(trx, batch.slice(i, i + rowsPerStatement).map(toRow));
         }
         if (Date.now() < nextSweepAt) return;
         nextSweepAt = Date.now() + dayMs / 24;
@@ -51,6 +52,21 @@ export function createSqliteSink(database: Database, log: Log, days: number): Ev
     },
     flush,
     close: flush,
+  };
+}
+
+type Insert = (trx: Db, rows: readonly Tables['calls'][]) => Promise<unknown>;
+
+/** Inserts rows, all of which name the same columns. A full statement is compiled once: that takes longer than to run it. */
+function createInsert(): Insert {
+  let full: { query: CompiledQuery; columns: (keyof Tables['calls'])[] } | undefined;
+  return (trx, rows) => {
+    const insert = () => trx.insertInto('calls').values(rows);
+    if (rows.length < rowsPerStatement) return insert().execute();
+    full ??= { query: insert().compile(), columns: Object.keys(rows[0] ?? {}) as (keyof Tables['calls'])[] };
+    const { columns } = full;
+    const parameters = rows.flatMap((row) => columns.map((column) => row[column]));
+    return trx.executeQuery({ ...full.query, parameters });
   };
 }
 

@@ -46,8 +46,8 @@ export function createCall(road: Road): Call {
       await checkInput(found);
       checkPolicy(found);
       const runId = found.request.resume?.runId ?? newRunId();
-      const work = async (signal: AbortSignal, progress: (progress: Progress) => void): Promise<Outcome> =>
-        event.record(await attempt(road, found, { call, callId: event.callId, runId, signal, progress }));
+      const work = async (stop: AbortController, progress: (progress: Progress) => void): Promise<Outcome> =>
+        event.record(await attempt(road, found, { call, callId: event.callId, runId, stop, progress }));
       const record = (outcome: Outcome): Outcome => event.record(outcome);
       return await keepCall(road, { tool: found.tool, request: found.request, runId, work, record });
     } catch (thrown) {
@@ -61,7 +61,7 @@ interface Attempt {
   call: Call;
   callId: string;
   runId: string;
-  signal: AbortSignal;
+  stop: AbortController;
   progress(progress: Progress): void;
 }
 
@@ -154,11 +154,11 @@ function checkPolicy({ tool, onlyReading }: Found): void {
 async function run(
   road: Road,
   { tool, request }: Found,
-  { call, callId, runId, signal, progress }: Attempt,
+  { call, callId, runId, stop, progress }: Attempt,
 ): Promise<Outcome> {
   const deadlineAt = Math.min(request.deadlineAt ?? Infinity, Date.now() + road.callTimeoutMs);
   if (deadlineAt <= Date.now()) throw new WeaverError('timed_out', `${tool.name} was not begun: its time was over.`);
-  return underDeadline(signal, deadlineAt, tool.name, (ended) => {
+  return underDeadline(stop, deadlineAt, tool.name, (ended) => {
     const ctx: ToolContext = {
       request,
       callId,

@@ -38,8 +38,8 @@ export interface KeepableCall {
   tool: Tool;
   request: CallRequest;
   runId: string;
-  /** Never throws, ends soon after `signal` fires, and counts the call. */
-  work(signal: AbortSignal, progress: (progress: Progress) => void): Promise<Outcome>;
+  /** Never throws, ends soon after `stop` is aborted, aborts it at its end, and counts the call. */
+  work(stop: AbortController, progress: (progress: Progress) => void): Promise<Outcome>;
   /** Counts a call that need not run. */
   record(outcome: Outcome): Outcome;
 }
@@ -114,7 +114,7 @@ class KeptCall implements HeldRun {
 
   async #run(): Promise<Outcome> {
     const { request, work } = this.#call;
-    const outcome = await work(this.#stop.signal, (now) => {
+    const outcome = await work(this.#stop, (now) => {
       this.progress = now;
       request.progress?.(now);
     });

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { byteLength } from '../json.ts';
-import { type FromChild, keptPrograms, maxLineBytes, readLines, type ToChild } from './protocol.ts';
+import { type FromChild, fromLine, keptPrograms, maxLineBytes, readLines, type ToChild, toLine } from './protocol.ts';
 import type { Job } from './sandbox.ts';
 
 /** A running confined child. */
@@ -61,7 +61,7 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
   child.stdin?.on('error', () => {});
   const programs = new Set<string>();
   const send = (message: ToChild): boolean => {
-    const line = `${JSON.stringify(message)}\n`;
+    const line = toLine(message);
     if (byteLength(line) > maxLineBytes) return false;
     if (!isGone) child.stdin?.write(line);
     return true;
@@ -90,7 +90,7 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
 // A frame that is none, or that nobody can make sense of, shows that the child is not itself any more.
 function takeLine(line: string, hear: Listener['hear'], kill: () => void): void {
   try {
-    hear(JSON.parse(line));
+    hear(fromLine(line));
   } catch {
     kill();
   }

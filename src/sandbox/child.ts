@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { type FromChild, keptPrograms, monotonicMs, readLines, type ToChild } from './protocol.ts';
+import { type FromChild, fromLine, keptPrograms, monotonicMs, readLines, type ToChild, toLine } from './protocol.ts';
 
 // The main thread of the confined child: it only routes between the server (stdin, stdout) and the threads, ends a
 // thread that spins, and ends the process, spinning threads included, when the server is gone.
@@ -39,7 +39,7 @@ let programChars = 0;
 const threadCount = Number(process.argv[2] ?? 2);
 const threads: Thread[] = Array.from({ length: threadCount }, startThread);
 
-const say = (message: FromChild): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
+const say = (message: FromChild): void => void process.stdout.write(toLine(message));
 
 process.stdin.on(
   'data',
@@ -52,7 +52,7 @@ setInterval(watch, watchEveryMs);
 say({ t: 'ready' });
 
 function hear(line: string): void {
-  const message = JSON.parse(line) as ToChild;
+  const message = fromLine<ToChild>(line);
   if (message.t === 'run') return dispatch(message);
   const job = jobs.get(message.id);
   if (!job) return;

@@ -47,6 +47,38 @@ export const keptPrograms = 1_000;
 /** Milliseconds of a clock that is the same in all threads and that setting the time or sleep of the machine does not move. */
 export const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
+// Tells the message from the JSON text that it carries; stringify writes none of its own.
+const separator = '\t';
+
+/**
+ * A message as one line. The JSON text that it carries, usually most of it, stands behind the rest as it is: as a text
+ * within JSON it would be escaped here and unescaped there.
+ */
+export function toLine(message: ToChild | FromChild): string {
+  const carried = carriedBy(message);
+  if (carried === undefined) return `${JSON.stringify(message)}\n`;
+  return `${JSON.stringify(carrying(message, ''))}${separator}${carried}\n`;
+}
+
+/** What `toLine` made a line of, without its end. @throws SyntaxError */
+export function fromLine<T extends ToChild | FromChild>(line: string): T {
+  const at = line.indexOf(separator);
+  if (at < 0) return JSON.parse(line);
+  return carrying(JSON.parse(line.slice(0, at)) as T, line.slice(at + 1));
+}
+
+function carriedBy(message: ToChild | FromChild): string | undefined {
+  if (message.t === 'run') return message.input;
+  if (message.t === 'end') return message.end.ok ? message.end.json : undefined;
+  return 'json' in message ? message.json : undefined;
+}
+
+function carrying<T extends ToChild | FromChild>(message: T, json: string): T {
+  if (message.t === 'run') return { ...message, input: json };
+  if (message.t === 'end') return { ...message, end: { ok: true, json } };
+  return { ...message, json };
+}
+
 /** Calls `take` with each whole line of a stream of chunks; `tooLong` when one is over the limit. */
 export function readLines(take: (line: string) => void, tooLong: () => void): (chunk: Buffer) => void {
   let parts: Buffer[] = [];

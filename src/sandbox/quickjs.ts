@@ -189,7 +189,7 @@ function refuse(job: Job, input: string | undefined, { queue }: Places, isClosed
 }
 
 const tooLarge = (): WeaverError =>
-  new WeaverError('bad_input', `The input is over ${maxInputBytes} bytes, or near it with much that must be escaped.`, {
+  new WeaverError('bad_input', `The input is over ${maxInputBytes} bytes.`, {
     hint: 'Hand in less, or a part at a time.',
   });
 

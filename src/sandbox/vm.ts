@@ -49,6 +49,8 @@ export interface Vm {
   memoryMb: number;
   /** Where the boot functions are in the engine's memory. */
   tokens: Record<BootFunction, number>;
+  /** Of an idle one: the image in whose state it is. */
+  readyFor: Image | undefined;
   call(name: BootFunction, ...args: JSValueHandle[]): void;
 }
 
@@ -106,9 +108,9 @@ export function loadImage(vm: Vm, program: string): Image {
 /** An engine in the state of the image: an idle one reset in place, or a new one. */
 export async function takeVm(image: Image, say: Say, isOver: () => boolean): Promise<Vm> {
   const { module, memoryMb, size, snapshot, tokens } = image;
-  const at = idle.findLastIndex((vm) => vm.module === module && memoryBytes(vm) === size);
-  const [old] = at < 0 ? [] : idle.splice(at, 1);
-  if (old && resetInPlace(old.engine, image)) return Object.assign(old, { say, isOver, tokens });
+  const old = takeIdle(image);
+  if (old && (old.readyFor === image || resetInPlace(old.engine, image)))
+    return Object.assign(old, { say, isOver, tokens, readyFor: undefined });
   const memory = new Uint8Array(size);
   write(memory, image);
   const options = engineOptions(module, memoryMb, () => vm.isOver());
@@ -121,11 +123,23 @@ export async function takeVm(image: Image, say: Say, isOver: () => boolean): Pro
   return vm;
 }
 
-/** Gives an engine back; one that grew, or in which something broke, is thrown away. */
+// One that is in the image's state already, or else the one used last: its program may not be called again.
+function takeIdle(image: Image): Vm | undefined {
+  const fits = (vm: Vm): boolean => vm.module === image.module && memoryBytes(vm) === image.size;
+  const ready = idle.findLastIndex((vm) => vm.readyFor === image);
+  const at = ready < 0 ? idle.findLastIndex(fits) : ready;
+  return at < 0 ? undefined : idle.splice(at, 1)[0];
+}
+
+/**
+ * Gives an engine back; one that grew, or in which something broke, is thrown away. The others are reset at once, after
+ * the answer and not before the next.
+ */
 export function giveBack(image: Image, vm: Vm, isBroken: boolean): void {
   // A broken engine is left to the garbage collector: calling into it again may trap.
   if (isBroken) return;
   if (memoryBytes(vm) !== image.size) return vm.engine.dispose();
+  if (resetInPlace(vm.engine, image)) vm.readyFor = image;
   idle.push(vm);
   let bytes = idle.reduce((sum, one) => sum + memoryBytes(one), 0);
   while (idle.length > keptIdle || bytes > keptIdleBytes) bytes -= memoryBytes(idle.shift() ?? vm);
@@ -151,6 +165,7 @@ function bind(engine: QuickJS, parts: Pick<Vm, 'module' | 'memoryMb' | 'say' | '
     ...parts,
     engine,
     tokens: { use: 0, run: 0, settle: 0 },
+    readyFor: undefined,
     call(name, ...args) {
       const target = engine.importHandle(this.tokens[name]);
       try {

@@ -30,29 +30,26 @@ export async function callTool(
   params: CallParams,
   ctx: ServerContext,
 ): Promise<CallToolResult | InputRequiredResult> {
-  const answered = new AbortController();
+  const report = progressTo(ctx, parts.silenceMs);
   try {
-    const request = requestOf(parts, caller.principal, params, ctx, answered.signal);
-    return await callAndAsk(parts, caller, request, ctx);
+    const request = requestOf(parts, caller.principal, params, ctx);
+    return await callAndAsk(parts, caller, report ? { ...request, progress: report.progress } : request, ctx);
   } catch (thrown) {
     if (thrown instanceof ProtocolError) throw thrown;
     return failed(params.name, toWeaverError(thrown));
   } finally {
-    // With a reason: without one it makes an error each time.
-    answered.abort('answered');
+    report?.end();
   }
 }
 
 function requestOf(
-  { backgroundAfterMs = usualAfterMs, silenceMs }: McpParts,
+  { backgroundAfterMs = usualAfterMs }: McpParts,
   principal: Principal,
   { name, arguments: input = {} }: CallParams,
   ctx: ServerContext,
-  answered: AbortSignal,
 ): CallRequest {
   const { signal } = ctx.mcpReq;
-  const more = { ...progressTo(ctx, answered, silenceMs), ...idempotency(ctx) };
-  return { tool: name, input, principal, via: 'mcp', signal, backgroundAfterMs, ...more };
+  return { tool: name, input, principal, via: 'mcp', signal, backgroundAfterMs, ...idempotency(ctx) };
 }
 
 async function callAndAsk(

@@ -1,5 +1,5 @@
 import type { ServerContext } from '@modelcontextprotocol/server';
-import type { CallRequest, Progress } from '../contracts.ts';
+import type { Progress } from '../contracts.ts';
 
 const freeProgress = 100;
 const everyMs = 50;
@@ -8,17 +8,20 @@ const usualSilenceMs = 20_000;
 // Progress may only rise: a sign of life rises by almost nothing, but by enough to be another number.
 const risen = (last: number): number => Math.max(last, 0) + Math.max(1e-6, last * 2 * Number.EPSILON);
 
+interface Report {
+  progress(progress: Progress): void;
+  /** The call has been answered: nothing is said from now on. */
+  end(): void;
+}
+
 /**
  * Progress of a call to a client that gave a token: only upwards, not after the answer (MCP, progress), thinned out where
  * code reports every step of a loop, and at least every 20 s.
  */
-export function progressTo(
-  { mcpReq }: ServerContext,
-  answered: AbortSignal,
-  every = usualSilenceMs,
-): Pick<CallRequest, 'progress'> {
+export function progressTo({ mcpReq }: ServerContext, every = usualSilenceMs): Report | undefined {
   const progressToken = mcpReq._meta?.progressToken;
-  if (progressToken === undefined) return {};
+  if (progressToken === undefined) return undefined;
+  let isAnswered = false;
   let last = Number.NEGATIVE_INFINITY;
   let sent = 0;
   let sentAt = performance.now();
@@ -35,7 +38,7 @@ export function progressTo(
     // A client that is gone needs no progress; the call itself notices by its signal.
     mcpReq.notify({ method: 'notifications/progress', params }).catch(() => {});
   };
-  const isOver = () => answered.aborted || mcpReq.signal.aborted;
+  const isOver = () => isAnswered || mcpReq.signal.aborted;
   const report = (progress: Progress): void => {
     // Sandboxed code reports what it likes, and JSON turns what is no number into null.
     if (!Number.isFinite(progress.done) || progress.done <= last || isOver()) return;
@@ -47,6 +50,9 @@ export function progressTo(
     if (isOver()) clearInterval(alive);
     else if (performance.now() - sentAt >= every * 0.75) report({ done: risen(last), message: 'still running' });
   }, every / 4).unref();
-  answered.addEventListener('abort', () => clearInterval(alive), { once: true });
-  return { progress: report };
+  const end = (): void => {
+    isAnswered = true;
+    clearInterval(alive);
+  };
+  return { progress: report, end };
 }

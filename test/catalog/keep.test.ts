@@ -237,7 +237,7 @@ async function harness(beforeWrite: (nth: number) => Promise<void> | void): Prom
           ...request,
         },
         record: (outcome) => outcome,
-        work: (given) => {
+        work: ({ signal: given }) => {
           signal = given;
           return new Promise((resolve) => {
             end = resolve;

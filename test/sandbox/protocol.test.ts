@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest';
-import { isTooDeep, maxLineBytes, monotonicMs, readLines } from '../../src/sandbox/protocol.ts';
+import {
+  type FromChild,
+  fromLine,
+  isTooDeep,
+  maxLineBytes,
+  monotonicMs,
+  readLines,
+  type ToChild,
+  toLine,
+} from '../../src/sandbox/protocol.ts';
+import { defaultLimits } from '../../src/sandbox/sandbox.ts';
 
 function read(chunks: (string | Buffer)[]): { lines: string[]; tooLong: number } {
   const lines: string[] = [];
@@ -56,4 +66,19 @@ test('the clock of the watchdog only goes forward', () => {
     expect(now).toBeGreaterThanOrEqual(before);
     before = now;
   }
+});
+
+test.each([
+  { t: 'run', id: 1, hash: 'h', text: 'a\tb\nc', input: '{"a":"\\t"}', limits: defaultLimits, now: 0, seed: 1 },
+  { t: 'run', id: 1, hash: 'h', input: 'null', limits: defaultLimits, now: 0, seed: 1 },
+  { t: 'answer', id: 1, call: 2, ok: true, json: '"\\t\\n"' },
+  { t: 'answer', id: 1, call: 2, ok: false, error: { name: 'E', message: 'a\tb\n' } },
+  { t: 'call', id: 1, call: 2, name: 'a\tb', json: '[1]' },
+  { t: 'end', id: 1, logs: ['\t', '\n'], usage: { wallMs: 1, cpuMs: 1, hostCalls: 0 }, end: { ok: true, json: '' } },
+  { t: 'end', id: 1, logs: [], usage: { wallMs: 1, cpuMs: 1, hostCalls: 0 }, end: { ok: false, kind: 'busy' } },
+  { t: 'stop', id: 3 },
+] satisfies (ToChild | FromChild)[])('%j crosses as one line', (message) => {
+  const line = toLine(message);
+  expect(line.indexOf('\n')).toBe(line.length - 1);
+  expect(fromLine(line.slice(0, -1))).toEqual(message);
 });
