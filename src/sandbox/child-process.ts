@@ -1,7 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { byteLength } from '../json.ts';
-import { type FromChild, fromLine, keptPrograms, maxLineBytes, readLines, type ToChild, toLine } from './protocol.ts';
+import {
+  type FromChild,
+  firstPipe,
+  fromLine,
+  keptPrograms,
+  maxLineBytes,
+  readLines,
+  type ToChild,
+  toLine,
+} from './protocol.ts';
 import type { Job } from './sandbox.ts';
 
 /** A running confined child. */
@@ -38,7 +48,7 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
   const child = spawn(process.execPath, [...confinement(folder), join(folder, 'child.js'), String(threads)], {
     cwd: folder,
     env: {},
-    stdio: ['pipe', 'pipe', 'ignore'],
+    stdio: ['pipe', 'pipe', 'ignore', ...Array<'pipe'>(threads).fill('pipe')],
   });
   let isGone = false;
   const gone = new Promise<void>((resolve) => {
@@ -51,13 +61,15 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
     child.once('exit', once).once('error', once);
   });
   const kill = () => void child.kill('SIGKILL');
-  child.stdout?.on(
-    'data',
-    // What a dead child had still said is not heard: its jobs may run again by now.
-    readLines((line) => void (isGone || takeLine(line, hear, kill)), kill),
-  );
-  // Whoever cannot be read any more is of no use; who cannot be written to is gone, and its exit tells what that means.
-  child.stdout?.on('error', kill);
+  for (const source of sourcesOf(child)) {
+    source.on(
+      'data',
+      // What a dead child had still said is not heard: its jobs may run again by now.
+      readLines((line) => void (isGone || takeLine(line, hear, kill)), kill),
+    );
+    // Whoever cannot be read any more is of no use; who cannot be written to is gone, and its exit tells what that means.
+    source.on('error', kill);
+  }
   child.stdin?.on('error', () => {});
   const programs = new Set<string>();
   const send = (message: ToChild): boolean => {
@@ -96,8 +108,12 @@ function takeLine(line: string, hear: Listener['hear'], kill: () => void): void 
   }
 }
 
+/** Where its main thread and its other threads speak. */
+const sourcesOf = ({ stdout, stdio }: ChildProcess): Readable[] =>
+  [stdout, ...stdio.slice(firstPipe)].filter((stream) => stream instanceof Readable);
+
 function setRef(child: ChildProcess, isHeld: boolean): void {
-  for (const part of [child, child.stdin, child.stdout] as { ref?(): void; unref?(): void }[]) {
+  for (const part of [child, child.stdin, ...sourcesOf(child)] as { ref?(): void; unref?(): void }[]) {
     if (isHeld) part.ref?.();
     else part.unref?.();
   }

@@ -1,13 +1,25 @@
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { type FromChild, fromLine, keptPrograms, monotonicMs, readLines, type ToChild, toLine } from './protocol.ts';
+import {
+  type FromChild,
+  type FromThread,
+  firstPipe,
+  fromLine,
+  keptPrograms,
+  monotonicMs,
+  readLines,
+  type ToChild,
+  toLine,
+} from './protocol.ts';
 
-// The main thread of the confined child: it only routes between the server (stdin, stdout) and the threads, ends a
-// thread that spins, and ends the process, spinning threads included, when the server is gone.
+// The main thread of the confined child: it hands jobs from the server (stdin) to the threads, which answer by themselves,
+// ends a thread that spins, and ends the process, spinning threads included, when the server is gone.
 
 const watchEveryMs = 50;
 const graceMs = 250;
+const lastWordsMs = 500;
 const longSliceMs = 20;
 const keptProgramChars = 32_000_000;
 
@@ -26,6 +38,8 @@ interface Job {
 
 interface Thread {
   worker: Worker;
+  /** By which it speaks to the server; its successor has it after it. */
+  pipe: number;
   hasStarted: boolean;
   /** When the slice under way began (0: none), its budget, whose it is, and which job is to leave it. */
   slice: Float64Array;
@@ -37,7 +51,7 @@ const jobs = new Map<number, Job>();
 const programs = new Map<string, string>();
 let programChars = 0;
 const threadCount = Number(process.argv[2] ?? 2);
-const threads: Thread[] = Array.from({ length: threadCount }, startThread);
+const threads: Thread[] = Array.from({ length: threadCount }, (_, i) => startThread(firstPipe + i));
 
 const say = (message: FromChild): void => void process.stdout.write(toLine(message));
 
@@ -85,35 +99,36 @@ function load({ jobs: own, slice }: Thread): number {
   return (isLong ? 1e6 : 0) + running + own.size / 1e3;
 }
 
-function startThread(): Thread {
+function startThread(pipe: number): Thread {
   const clock = new SharedArrayBuffer(4 * Float64Array.BYTES_PER_ELEMENT);
   const worker = new Worker(join(dirname(fileURLToPath(import.meta.url)), 'thread.js'), {
-    workerData: { clock, share: 1 / threadCount },
+    workerData: { clock, share: 1 / threadCount, pipe },
     env: {},
     stdout: true,
     stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: 128 },
   });
   const slice = new Float64Array(clock);
-  const thread: Thread = { worker, hasStarted: false, slice, jobs: new Map(), hashes: new Set() };
-  worker.on('message', (message: FromChild) => relay(thread, message));
-  worker.on('error', () => replace(thread, undefined));
+  const thread: Thread = { worker, pipe, hasStarted: false, slice, jobs: new Map(), hashes: new Set() };
+  worker.on('message', (message: FromThread) => note(thread, message));
+  worker.on('error', () => void replace(thread, undefined));
   return thread;
 }
 
-function relay(thread: Thread, message: FromChild): void {
+function note(thread: Thread, message: FromThread): void {
   if (message.t === 'ready') {
     thread.hasStarted = true;
     return;
   }
   const job = thread.jobs.get(message.id);
   if (!job) return;
-  if (message.t === 'call') {
+  if (message.t === 'called') {
     job.calls.add(message.call);
     job.hasCalled = true;
+    return;
   }
-  if (message.t === 'end' || message.t === 'need') forget(job);
-  if (message.t !== 'need') return say(message);
+  forget(job);
+  if (message.t === 'ended') return;
   // The thread has given up the program's image: the next time it is handed the text.
   thread.hashes.delete(job.hash);
   say({ t: 'again', id: job.id });
@@ -130,19 +145,20 @@ function watch(): void {
     const [since = 0, budgetMs = 0, id = 0] = thread.slice;
     // Read once more: between the first read and the others the thread may have gone on to another slice.
     const isOne = since > 0 && thread.slice[0] === since;
-    if (isOne && now - since > budgetMs + graceMs) replace(thread, id);
+    if (isOne && now - since > budgetMs + graceMs) void replace(thread, id);
   }
 }
 
 // Native built-ins of the engine cannot be interrupted: the thread is ended, and with it the other jobs on it. Those that
 // had called nothing outside are simply begun again.
-function replace(thread: Thread, spinner: number | undefined): void {
+async function replace(thread: Thread, spinner: number | undefined): Promise<void> {
   const at = threads.indexOf(thread);
   if (at < 0) return;
   // One that cannot even start would be replaced for ever: the server is told by the end of the process.
   if (!thread.hasStarted) process.exit(1);
-  threads[at] = startThread();
-  void thread.worker.terminate();
+  threads[at] = startThread(thread.pipe);
+  // What it told before its end is heard by then.
+  await Promise.race([thread.worker.terminate(), sleep(lastWordsMs)]);
   for (const job of [...thread.jobs.values()]) {
     forget(job);
     if (job.id === spinner) sayEnd(job, job.cpuMs, { ok: false, kind: 'limit', limit: 'cpu' });

@@ -188,7 +188,7 @@ export class JobRun {
     if (json.length > limits.outputBytes) return this.#limit('output');
     if (isTooDeep(json)) return this.#limit('depth');
     this.#waiting.add(call);
-    this.#host.post({ t: 'call', id, call, name: name.slice(0, maxNameChars), json });
+    this.#say({ t: 'call', id, call, name: name.slice(0, maxNameChars), json });
   }
 
   #log(line: string): void {
@@ -210,8 +210,15 @@ export class JobRun {
     if (!this.#untold) return;
     this.#toldAt = performance.now();
     this.#told++;
-    this.#host.post({ t: 'progress', id: this.#message.id, progress: this.#untold });
+    this.#say({ t: 'progress', id: this.#message.id, progress: this.#untold });
     this.#untold = undefined;
+  }
+
+  // Saying it may take until the server reads: that is not the program's time.
+  #say(message: FromChild): void {
+    const startedAt = performance.now();
+    this.#host.post(message);
+    if (this.#sliceStart > 0) this.#sliceStart += performance.now() - startedAt;
   }
 
   #done(json: string): void {

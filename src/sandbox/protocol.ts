@@ -8,7 +8,7 @@ export type ToChild =
   | { t: 'answer'; id: number; call: number; ok: false; error: GuestError }
   | { t: 'stop'; id: number };
 
-/** What a thread says; the child hands it to the server. */
+/** What the server hears: from the child's main thread over stdout, from each other thread over a pipe of its own. */
 export type FromChild =
   | { t: 'ready' }
   /** The text of the job's program is not there: send the job again, with it. */
@@ -18,6 +18,16 @@ export type FromChild =
   | { t: 'call'; id: number; call: number; name: string; json: string }
   | { t: 'progress'; id: number; progress: Progress }
   | { t: 'end'; id: number; logs: string[]; usage: Usage; end: End };
+
+/** What a thread tells the child's main thread, which has to know what becomes of the jobs. */
+export type FromThread =
+  | { t: 'ready' }
+  | { t: 'need'; id: number }
+  | { t: 'called'; id: number; call: number }
+  | { t: 'ended'; id: number };
+
+/** The first of the pipes of the child's threads to the server; there is one for each. */
+export const firstPipe = 3;
 
 /** How a job ended, as a thread saw it. */
 export type End =

@@ -13,9 +13,11 @@ interface Stage {
 
 interface StageFields extends Pick<JobFields, 'limits'> {
   isCrowded?: () => boolean;
+  /** How long the server takes to read a message. */
+  readMs?: number;
 }
 
-function stageOf(input: unknown = {}, { isCrowded = () => false, ...fields }: StageFields = {}): Stage {
+function stageOf(input: unknown = {}, { isCrowded = () => false, readMs = 0, ...fields }: StageFields = {}): Stage {
   const { limits, now, seed } = jobOf('doubles', fields);
   const message: Extract<ToChild, { t: 'run' }> = {
     t: 'run',
@@ -29,7 +31,10 @@ function stageOf(input: unknown = {}, { isCrowded = () => false, ...fields }: St
   const posted: FromChild[] = [];
   const forgotten: number[] = [];
   const host = {
-    post: (one: FromChild) => void posted.push(one),
+    post(one: FromChild): void {
+      posted.push(one);
+      for (const until = performance.now() + readMs; performance.now() < until; );
+    },
     forget: (id: number) => void forgotten.push(id),
     beginSlice() {},
     isStopped: () => false,
@@ -116,4 +121,15 @@ test('computing for longer than the call may take is a matter of its time, not o
   const { run, posted } = stageOf({}, { limits: { wallMs: 30, cpuMs: 10_000 } });
   await run.begin(image);
   expect(posted).toMatchObject([{ t: 'end', end: { ok: false, kind: 'limit', limit: 'wall' } }]);
+});
+
+test('while the server is slow to read, the program is not computing', async () => {
+  const image = await imageOf(
+    "export default (input, ctx) => { for (let i = 0; i < 5; i++) ctx.tools.wait({}); return 'done'; };",
+  );
+  const { run, posted } = stageOf({}, { readMs: 100, limits: { cpuMs: 400 } });
+  await run.begin(image);
+  const end = posted.at(-1);
+  expect(end).toMatchObject({ t: 'end', end: { ok: true, json: '"done"' } });
+  expect(end?.t === 'end' && end.usage.cpuMs).toBeLessThan(400);
 });
