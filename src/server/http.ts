@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { toNodeHandler, toWebRequest } from '@modelcontextprotocol/node';
+import { toNodeHandler } from '@modelcontextprotocol/node';
 import {
   createMcpHandler,
   isInitializeRequest,
@@ -124,9 +124,12 @@ function sign(request: Signed, principal: Principal): void {
   request.auth = { token: '', clientId: principal.id, scopes: [...principal.scopes], extra: { principal } };
 }
 
-// The SDK decides by headers and the body, which it is given as it was read: there is no need to write it anew.
-const isOfSessions = async (request: IncomingMessage, body: unknown): Promise<boolean> =>
-  request.method !== 'POST' || isLegacyRequest(await toWebRequest(request, null), body);
+// The SDK decides by MCP's own headers and the body, which it is given as it was read.
+async function isOfSessions({ method, headers }: IncomingMessage, body: unknown): Promise<boolean> {
+  if (method !== 'POST') return true;
+  const own = Object.entries(headers).filter(([name]) => name.startsWith('mcp-')) as [string, string][];
+  return isLegacyRequest(new Request('http://localhost/mcp', { method, headers: own }), body);
+}
 
 const isStream = ({ method }: IncomingMessage, body: unknown): boolean =>
   method === 'GET' || (isRecord(body) && body.method === 'subscriptions/listen');
