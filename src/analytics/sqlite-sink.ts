@@ -16,6 +16,7 @@ export function createSqliteSink(database: Database, log: Log, days: number): Ev
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
   let nextSweepAt = 0;
+  let lost = 0;
   const insert = createInsert();
 
   const flush = (): Promise<void> => {
@@ -38,8 +39,11 @@ export function createSqliteSink(database: Database, log: Log, days: number): Ev
           .where('at', '<', Date.now() - days * dayMs)
           .execute();
       });
+      if (lost > 0) log.warn({ lost }, 'call events are kept again');
+      lost = 0;
     } catch (error) {
-      log.warn({ error, lost: batch.length }, 'call events could not be kept');
+      if (lost === 0) log.warn({ error }, 'call events cannot be kept; those until they can are lost');
+      lost += batch.length;
     }
   };
   return {

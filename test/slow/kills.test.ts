@@ -73,20 +73,20 @@ async function killAgainAndAgain(home: string, address: string, rounds: number):
 }
 
 describe('a process that is killed while it saves, decides or rolls back', () => {
-  it('has kept all that it answered, and nothing half, over SQLite', { timeout: 300_000 }, async () => {
+  it('has kept all that it answered, and nothing half, over SQLite', { timeout: 600_000 }, async () => {
     const home = makeHome();
-    const counts = await killAgainAndAgain(home, join(home, 'toolweaver.db'), 60);
-    console.log(`SQLite, killed 60 times: ${JSON.stringify(counts)}`);
+    const counts = await killAgainAndAgain(home, join(home, 'toolweaver.db'), 120);
+    console.log(`SQLite, killed 120 times: ${JSON.stringify(counts)}`);
     for (const count of [counts.saves, counts.decisions, counts.rollbacks]) expect(count).toBeGreaterThan(10);
   });
 
   it.skipIf(needsPostgres !== '')(
     `has kept all that it answered, and nothing half, over PostgreSQL${needsPostgres}`,
-    { timeout: 300_000 },
+    { timeout: 600_000 },
     async () => {
       const address = (await server?.createDatabase()) ?? '';
-      const counts = await killAgainAndAgain(makeHome(), address, 30);
-      console.log(`PostgreSQL, killed 30 times: ${JSON.stringify(counts)}`);
+      const counts = await killAgainAndAgain(makeHome(), address, 80);
+      console.log(`PostgreSQL, killed 80 times: ${JSON.stringify(counts)}`);
       for (const count of [counts.saves, counts.decisions, counts.rollbacks]) expect(count).toBeGreaterThan(5);
     },
   );
