@@ -124,7 +124,7 @@ export function explainSqlite(error: unknown, file: string): unknown {
       'database_unavailable',
       `The database ${file} cannot be written: ${(error as Error).message}.`,
       {
-        hint: 'Check free disk space and the permissions of the folder. Nothing was saved half.',
+        hint: 'Check free disk space, the permissions of the folder, and that it is not mounted read-only. Nothing was saved half.',
         cause: error,
       },
     );

@@ -145,6 +145,32 @@ function mountSmallDisk(): string {
   return place;
 }
 
+describe.concurrent('a home on a disk that becomes read-only (needs root and tmpfs)', () => {
+  const remount = (disk: string, how: 'ro' | 'rw') => execFileSync('sh', ['-c', `mount -o remount,${how} "$0"`, disk]);
+
+  it.skipIf(!canMount)(
+    'is named by commands and servers that start, and is as it was when it can be written',
+    async () => {
+      const disk = mountSmallDisk();
+      const home = join(disk, 'home');
+      const before = await startServer({ home });
+      await save(before, 'before');
+      before.child.stdin.end();
+      expect((await before.ended).code).toBe(0);
+      remount(disk, 'ro');
+      for (const words of [['list'], ['serve'], ['call', 'before', '{"x":1}']]) {
+        const { code, stdout, stderr } = await runCli(words, { home });
+        expect([words, code, stdout]).toEqual([words, 1, '']);
+        expect(stderr).toMatch(/^error \[database_unavailable\] .*cannot be written.*\nhint: .*read-only/);
+      }
+      remount(disk, 'rw');
+      const after = await startServer({ home });
+      expect((await after.callTool('before', { x: 3 })).result.structuredContent).toEqual({ y: 6 });
+      expect((await save(after, 'after')).result.structuredContent).toMatchObject({ state: 'active' });
+    },
+  );
+});
+
 const nobody = 65_534;
 const hasOtherUser = isRoot && works('runuser', '-u', 'nobody', '--', process.execPath, command, '--version');
 
