@@ -69,6 +69,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     catalog: () => catalog,
     search,
     library: () => library,
+    sandbox,
     elicitationApproves: config.elicitationApproves,
   });
   const catalog = createCatalog([...builtins, ...moreTools]);

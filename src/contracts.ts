@@ -125,6 +125,8 @@ export interface Caller {
   depth: number;
   lock?: Lock;
   capabilities?: Capabilities;
+  /** Of code that runs once: it has its principal's rights, and these are the tools that it may use beyond reading. */
+  named?: readonly string[];
 }
 
 /** One request on the one road. Times are in milliseconds since 1970. */

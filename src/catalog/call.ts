@@ -1,5 +1,5 @@
 import type { EventSink } from '../analytics/events.ts';
-import { type CallRequest, type Outcome, type Progress, withoutApproval } from '../contracts.ts';
+import { type Caller, type CallRequest, type Outcome, type Progress, withoutApproval } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import { isWithinDepth, jsonBytes, maxJsonDepth } from '../json.ts';
 import type { Log } from '../log.ts';
@@ -70,16 +70,18 @@ async function attempt(road: Road, found: Found, how: Attempt): Promise<Outcome>
   try {
     const outcome = await run(road, found, how);
     await checkOutput(found.tool, outcome);
-    if (outcome.status === 'asks' && found.request.via === 'skill') throw cannotWait(found.tool);
+    if (outcome.status === 'asks' && isCode(found.request)) throw cannotWait(found.tool);
     return outcome;
   } catch (thrown) {
     return failure(road.log, found.request, thrown);
   }
 }
 
+const isCode = ({ via }: CallRequest): boolean => via === 'skill' || via === 'code';
+
 const cannotWait = ({ name }: Tool): WeaverError =>
   new WeaverError('needs_person', `${name} asks something; code cannot wait for the answer.`, {
-    hint: 'Call it outside the skill, and hand in what it answers.',
+    hint: 'Call it outside the code, and hand in what it answers.',
   });
 
 /** What is to run: the tool that the request names, or the one that goes on with the answer which the request brings. */
@@ -118,11 +120,7 @@ function authorise({ tool, request: { caller, principal } }: Found): void {
         details: { limit: 'nesting' },
       });
     }
-    const isLocked = Object.hasOwn(caller.lock ?? {}, tool.name);
-    if (isLocked || caller.capabilities?.tools.some((grant) => grant.name === tool.name)) return;
-    throw new WeaverError('not_allowed', `The calling code was not granted ${tool.name}.`, {
-      hint: 'Only tools that its source names literally were reviewed with it.',
-    });
+    if (!caller.named) return authoriseBySeal(tool, caller);
   }
   if (!mayCall(principal, tool.name)) {
     throw new WeaverError('not_allowed', `${principal.id} may not use ${tool.name}.`, {
@@ -130,6 +128,13 @@ function authorise({ tool, request: { caller, principal } }: Found): void {
     });
   }
   requireScope(principal, tool.needs, tool.name);
+}
+
+function authoriseBySeal({ name }: Tool, { lock = {}, capabilities }: Caller): void {
+  if (Object.hasOwn(lock, name) || capabilities?.tools.some((grant) => grant.name === name)) return;
+  throw new WeaverError('not_allowed', `The calling code was not granted ${name}.`, {
+    hint: 'Only tools that its source names literally were reviewed with it.',
+  });
 }
 
 async function checkInput({ tool, request }: Pick<Found, 'tool' | 'request'>): Promise<void> {
@@ -146,9 +151,13 @@ async function checkInput({ tool, request }: Pick<Found, 'tool' | 'request'>): P
   });
 }
 
-function checkPolicy({ tool, onlyReading }: Found): void {
-  if (!onlyReading || tool.annotations.readOnlyHint) return;
-  throw new WeaverError('not_allowed', `${tool.name} is not known to be read-only.`, { hint: 'Use call_tool for it.' });
+function checkPolicy({ tool: { name, annotations }, request: { caller }, onlyReading }: Found): void {
+  if (annotations.readOnlyHint) return;
+  const isUnnamed = caller?.named !== undefined && !caller.named.includes(name);
+  if (!onlyReading && !isUnnamed) return;
+  throw new WeaverError('not_allowed', `${name} is not known to be read-only.`, {
+    hint: isUnnamed ? `Name it in the input of run_code: "tools": ["${name}"].` : 'Use call_tool for it.',
+  });
 }
 
 async function run(
@@ -188,7 +197,7 @@ function nestedRequest(
     tool: name,
     input,
     principal: withoutApproval(request.principal),
-    via: tool.kind === 'workflow' ? 'workflow' : 'skill',
+    via: viaOf(tool),
     signal,
     deadlineAt,
     caller: {
@@ -196,9 +205,13 @@ function nestedRequest(
       depth: (request.caller?.depth ?? 0) + 1,
       ...(tool.lock && { lock: tool.lock }),
       ...(tool.capabilities && { capabilities: tool.capabilities }),
+      ...(tool.named && { named: tool.named(request.input) }),
     },
   };
 }
+
+const viaOf = ({ kind, named }: Tool): CallRequest['via'] =>
+  named ? 'code' : kind === 'workflow' ? 'workflow' : 'skill';
 
 async function checkOutput(tool: Tool, outcome: Outcome): Promise<void> {
   if (outcome.status !== 'done') return;

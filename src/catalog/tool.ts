@@ -43,6 +43,8 @@ export interface Tool {
   forward?(input: unknown): { tool: string; version?: string; input: unknown; onlyReading: boolean };
   /** Only of the tool that answers a run (`answer_run`): the run that goes on, and with which answer. */
   answers?(input: unknown, request: CallRequest): NonNullable<CallRequest['resume']>;
+  /** Only of the tool that runs code once (`run_code`): the tools that the code may use beyond reading. */
+  named?(input: unknown): readonly string[];
   /** More words that search may find it by. */
   readonly words?: { useWhen: string[]; exampleRequests: string[]; tags: string[]; code?: string };
   /** May throw a WeaverError, which becomes a failed outcome. */

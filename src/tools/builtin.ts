@@ -11,13 +11,14 @@ interface Builtin<I extends z.ZodType> {
   risk: Risk;
   isIdempotent?: boolean;
   forward?: (input: z.output<I>) => ReturnType<NonNullable<Tool['forward']>>;
+  named?: (input: z.output<I>) => readonly string[];
   /** Gives the value of the outcome, or throws a WeaverError. */
   run(input: z.output<I>, ctx: ToolContext): Promise<unknown>;
 }
 
 /** A built-in tool from its zod schema. */
 export function defineBuiltin<I extends z.ZodType>(builtin: Builtin<I>): Tool {
-  const { input, run, forward, name, title, description, needs, risk } = builtin;
+  const { input, run, forward, named, name, title, description, needs, risk } = builtin;
   return {
     name,
     kind: 'builtin',
@@ -27,6 +28,7 @@ export function defineBuiltin<I extends z.ZodType>(builtin: Builtin<I>): Tool {
     annotations: annotations(builtin),
     needs,
     risk,
+    ...(named && { named: (raw: unknown) => named(input.parse(raw)) }),
     ...(forward && { forward: (raw: unknown) => forward(input.parse(raw)) }),
     run: async (raw, ctx) => done(await run(input.parse(raw), ctx)),
   };

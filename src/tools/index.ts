@@ -1,6 +1,7 @@
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { SaveParts } from '../library/save.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { ToolSearch } from '../search/search.ts';
 import type { Database } from '../store/database.ts';
 import { callReadTool, callTool } from './call-tool.ts';
@@ -8,6 +9,7 @@ import { describeTool } from './describe-tool.ts';
 import { listVersions } from './list-versions.ts';
 import { decideReview, listReviews } from './reviews.ts';
 import { rollback } from './rollback.ts';
+import { runCode } from './run-code.ts';
 import { answerRun, cancelRun, getRun, listRuns } from './runs.ts';
 import { saveSkill } from './save-skill.ts';
 import { searchTools } from './search-tools.ts';
@@ -19,6 +21,7 @@ export const listedBuiltins: readonly string[] = [
   'describe_tool',
   'call_tool',
   'call_read_tool',
+  'run_code',
   'save_skill',
   'list_reviews',
   'decide_review',
@@ -31,6 +34,7 @@ export interface BuiltinParts {
   catalog: () => Catalog;
   search: ToolSearch;
   library: () => SaveParts;
+  sandbox: () => Sandbox;
   elicitationApproves: boolean;
 }
 
@@ -41,6 +45,7 @@ export function createBuiltins({
   catalog,
   search,
   library,
+  sandbox,
   elicitationApproves,
 }: BuiltinParts): Tool[] {
   return [
@@ -48,6 +53,7 @@ export function createBuiltins({
     describeTool({ catalog, source, database }),
     callTool,
     callReadTool,
+    runCode({ database, sandbox }),
     saveSkill(library),
     listReviews(database),
     decideReview({ database, elicitationApproves }),

@@ -1,0 +1,58 @@
+import { checkProgram } from '../code/check-program.ts';
+import { type Language, parseProgram, tooDeep } from '../code/parse.ts';
+import { readProgram } from '../code/program.ts';
+import { authorLine, compileProgram } from '../code/strip.ts';
+import type { Finding } from '../contracts.ts';
+import { WeaverError } from '../errors.ts';
+import { sha256 } from '../json.ts';
+import type { Program } from '../sandbox/sandbox.ts';
+
+/** Code that runs once. */
+export interface Script {
+  /** As a module: what it would be saved as. */
+  source: string;
+  program: Program;
+}
+
+/**
+ * Code as a module: as it is where it exports a default, else as the body of `run(input, ctx)`, on the same lines.
+ */
+export const asModule = (code: string): string =>
+  /\bexport\s+default\b/.test(code) ? code : `export default async function run(input, ctx) { ${code}\n}`;
+
+/**
+ * Reads and compiles code that runs once: a module or the body of its function. What tools it calls need not be literal.
+ * @throws WeaverError `check_failed` with every finding.
+ */
+export async function compileScript(code: string, language: Language): Promise<Script> {
+  const source = asModule(code);
+  const { ast, findings } = await parseProgram(source, language);
+  if (!ast || findings.length > 0) throw refused(findings);
+  const inspected = await inspect(ast);
+  if (inspected.length > 0) throw refused(inspected);
+  const compiled = await compileProgram(source, language);
+  if ('findings' in compiled) throw refused(compiled.findings);
+  const { text } = compiled;
+  const lines = language === 'typescript' && { lineOf: (line: number) => authorLine(text, line) };
+  return { source, program: { hash: sha256(text), text, ...lines } };
+}
+
+// Nobody reviews it, so code made at run time is no worse than the rest.
+async function inspect(ast: Parameters<typeof readProgram>[0]): Promise<Finding[]> {
+  try {
+    return checkProgram(await readProgram(ast)).filter(({ severity }) => severity === 'error');
+  } catch (error) {
+    if (error instanceof RangeError) return tooDeep().findings;
+    throw error;
+  }
+}
+
+const refused = (findings: Finding[]): WeaverError =>
+  new WeaverError(
+    'check_failed',
+    `The code was not run: ${findings.length} problem${findings.length === 1 ? '' : 's'}.`,
+    {
+      hint: 'Mend them and run it again.',
+      details: { findings },
+    },
+  );
