@@ -41,6 +41,8 @@ await Promise.all([
     entryPoints: { 'sandbox/child': 'src/sandbox/child.ts', 'sandbox/thread': 'src/sandbox/thread.ts' },
     outdir,
   }),
+  // What Deno runs has nothing of Node.
+  build({ ...common, platform: 'neutral', entryPoints: { 'sandbox/deno': 'src/sandbox/deno-runner.ts' }, outdir }),
 ]);
 await copyFile(require.resolve('quickjs-wasi/quickjs.wasm'), new URL('sandbox/quickjs.wasm', made));
 await chmod(new URL('cli/main.js', made), 0o755);

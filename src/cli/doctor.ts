@@ -100,6 +100,7 @@ async function sandbox(app: App): Promise<string> {
   const started = performance.now();
   const result = await app.sandbox().run({
     id: 'doctor',
+    owner: 'doctor',
     program: { hash: sha256(text), text },
     input: { a: 41 },
     limits: defaultLimits,

@@ -1,7 +1,7 @@
 import type { Progress } from '../contracts.ts';
 import type { WeaverError } from '../errors.ts';
 
-export type Engine = 'quickjs';
+export type Engine = 'quickjs' | 'deno';
 
 /** What one call of untrusted code may use. All are enforced outside the code's reach. */
 export interface Limits {
@@ -38,6 +38,8 @@ export interface Program {
 /** One call of a program. */
 export interface Job {
   id: string;
+  /** Whose call it is: where state outlives a call, it meets only calls of the same program by the same owner. */
+  owner: string;
   program: Program;
   input: unknown;
   limits: Limits;
@@ -67,7 +69,8 @@ export type JobResult = { logs: string[]; usage: Usage } & (
 
 /**
  * Runs untrusted code. `run` never throws and never stops the server: every end of a job is a JobResult, within
- * `limits.wallMs` plus a second. Each job starts from fresh state. Error codes: `skill_failed` (the code threw),
+ * `limits.wallMs` plus a second. In `quickjs` each job starts from fresh state; in `deno` it may find what an earlier job of
+ * the same program and owner left. Error codes: `skill_failed` (the code threw),
  * `limit_exceeded` (details.limit = wall | cpu | memory | output | depth | host_calls | stack), `cancelled`,
  * `busy` (too many jobs wait, for a place or for the host, or the job itself waited for a place all its time),
  * `unavailable` (the engine died under the job), `bad_input` (too large, or no JSON), `bad_output` (the value is no

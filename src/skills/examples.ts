@@ -61,6 +61,7 @@ async function tryExample(parts: ExampleParts, bench: Bench, example: Example): 
     return trouble('example_input', badInput.join('; '), 'Make the example fit the input schema.', null);
   const result = await parts.sandbox().run({
     id: 'example',
+    owner: `${bench.principal.tenant}/example`,
     program,
     input: example.input,
     limits: manifest.limits,

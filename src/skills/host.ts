@@ -1,5 +1,5 @@
 import { authorLine } from '../code/strip.ts';
-import type { Outcome } from '../contracts.ts';
+import type { Outcome, Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import type { Manifest } from '../library/kind.ts';
 import type { Program } from '../sandbox/sandbox.ts';
@@ -16,6 +16,9 @@ export function answerOf(tool: string, outcome: Outcome): unknown {
     },
   );
 }
+
+/** Whose calls may meet in an engine that keeps state. */
+export const ownerOf = ({ tenant, id }: Principal): string => `${tenant}/${id}`;
 
 /** Compiled text as the sandbox runs it; errors name the author's lines. */
 export const toProgram = ({ compiled, language }: Manifest, text: string): Program => ({

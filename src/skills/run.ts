@@ -6,7 +6,7 @@ import type { Log } from '../log.ts';
 import type { Program, Sandbox } from '../sandbox/sandbox.ts';
 import { getBlob } from '../store/blobs.ts';
 import type { Database } from '../store/database.ts';
-import { answerOf, toProgram } from './host.ts';
+import { answerOf, ownerOf, toProgram } from './host.ts';
 
 export interface SkillParts {
   database: Database;
@@ -71,6 +71,7 @@ async function runSkill(
 ): Promise<Outcome> {
   const result = await sandbox().run({
     id: ctx.callId,
+    owner: ownerOf(ctx.request.principal),
     program,
     input,
     limits,

@@ -4,7 +4,7 @@ import type { Tool, ToolContext } from '../catalog/tool.ts';
 import { WeaverError } from '../errors.ts';
 import { keepResult } from '../runs/read.ts';
 import { defaultLimits, type JobResult, type Sandbox } from '../sandbox/sandbox.ts';
-import { answerOf } from '../skills/host.ts';
+import { answerOf, ownerOf } from '../skills/host.ts';
 import { compileScript } from '../skills/script.ts';
 import type { Database } from '../store/database.ts';
 import { defineBuiltin } from './builtin.ts';
@@ -58,6 +58,7 @@ export function runCode({ database, sandbox }: RunCodeParts): Tool {
       const calls: Record<string, number> = {};
       const result = await sandbox().run({
         id: ctx.callId,
+        owner: ownerOf(ctx.request.principal),
         program,
         input: given,
         limits: { ...defaultLimits, wallMs },

@@ -1,8 +1,7 @@
 import { afterAll, expect, test } from 'vitest';
-import { openQuickJs } from '../../src/sandbox/quickjs.ts';
-import { endOf, fixture, jobOf, messageOf, programOf, runnerOf } from './jobs.ts';
+import { endOf, fixture, jobOf, messageOf, openEngine, programOf, runnerOf, testOfQuickJs } from './jobs.ts';
 
-const sandbox = openQuickJs({ threads: 2 });
+const sandbox = openEngine();
 afterAll(() => sandbox.close());
 const run = runnerOf(() => sandbox);
 
@@ -63,23 +62,28 @@ test('an error names the line of the author, where the program says which that i
   expect(result).toMatchObject({ error: { details: { line: 103 } } });
 });
 
-test.each([
+testOfQuickJs.each([
   ['does_not_parse', /^SyntaxError: .+ \(line [23]\)/],
-  ['exports_nothing', /default export is not a function/],
-  ['exports_number', /default export is not a function/],
   ['never_loads', /never finished loading/],
   ['never_settles', /never settles/],
+])('%s fails with a message that says why, at once', async (name, message) => failsWith(name, message));
+
+test.each([
+  ['exports_nothing', /default export is not a function/],
+  ['exports_number', /default export is not a function/],
   ['time_at_load', /the time is known only inside of run \(line 2\)/],
   ['random_at_load', /a random number is known only inside of run \(line 2\)/],
-])('%s fails with a message that says why', async (name, message) => {
+])('%s fails with a message that says why', async (name, message) => failsWith(name, message));
+
+async function failsWith(name: string, message: RegExp): Promise<void> {
   for (const attempt of [1, 2]) {
     const result = await run(name);
     expect(endOf(result), `attempt ${attempt}`).toBe('skill_failed');
     expect(messageOf(result)).toMatch(message);
   }
-});
+}
 
-test('no path of the host stands in what a program can read of errors', async () => {
+testOfQuickJs('no path of the host stands in what a program can read of errors', async () => {
   const result = await run('leaks_paths');
   const texts = String(endOf(result));
   expect(texts).toContain('boot.js');

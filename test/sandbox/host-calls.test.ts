@@ -1,10 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { WeaverError } from '../../src/errors.ts';
-import { openQuickJs } from '../../src/sandbox/quickjs.ts';
-import { endOf, gate, type JobFields, jobOf, messageOf, openSandbox, runnerOf, until } from './jobs.ts';
+import {
+  endOf,
+  gate,
+  type JobFields,
+  jobOf,
+  messageOf,
+  openEngine,
+  openSandbox,
+  runnerOf,
+  testOfQuickJs,
+  until,
+} from './jobs.ts';
 
-const sandbox = openQuickJs({ threads: 2 });
+const sandbox = openEngine();
 afterAll(() => sandbox.close());
 const run = runnerOf(() => sandbox);
 
@@ -53,7 +63,7 @@ test.each([
   expect(endOf(await run('calls_with', { input: { what } }))).toEqual(expected);
 });
 
-test("a tool's name is cut before it leaves the sandbox, and its neighbours go on", async () => {
+testOfQuickJs("a tool's name is cut before it leaves the sandbox, and its neighbours go on", async () => {
   const names: string[] = [];
   const { opened, open } = gate();
   const neighbour = run('waits', { callTool: () => opened.then(() => 'fine') });

@@ -1,8 +1,7 @@
 import { afterAll, expect, test } from 'vitest';
-import { openQuickJs } from '../../src/sandbox/quickjs.ts';
-import { brief, endOf, jobOf, openSandbox, runnerOf } from './jobs.ts';
+import { brief, endOf, jobOf, openEngine, openSandbox, runnerOf, testOfQuickJs } from './jobs.ts';
 
-const sandbox = openQuickJs({ threads: 2 });
+const sandbox = openEngine();
 afterAll(() => sandbox.close());
 const run = runnerOf(() => sandbox);
 
@@ -18,7 +17,7 @@ const clean = {
   promise: 2,
 };
 
-test('a program that breaks all around it harms only its own call', async () => {
+testOfQuickJs('a program that breaks all around it harms only its own call', async () => {
   const one = openSandbox(1);
   const polluted = endOf(await one.run(jobOf('pollutes')));
   expect(polluted).toEqual({ answer: { before: true }, now: 1_700_000_000_123, again: { after: true } });
@@ -26,14 +25,14 @@ test('a program that breaks all around it harms only its own call', async () => 
   expect(endOf(await one.run(jobOf('pollutes')))).toEqual(polluted);
 });
 
-test('nothing is kept between calls of one program, one after the other or at once', async () => {
+testOfQuickJs('nothing is kept between calls of one program, one after the other or at once', async () => {
   for (let i = 0; i < 5; i++) expect(endOf(await run('counts'))).toEqual([1, 1, 1, 1, 1, 1]);
   const results = await Promise.all(Array.from({ length: 40 }, () => run('counts')));
   for (const result of results) expect(endOf(result)).toEqual([1, 1, 1, 1, 1, 1]);
   for (let i = 0; i < 3; i++) expect(endOf(await run('keeps_context'))).toBe(true);
 });
 
-test('nothing is kept between programs that take turns in one thread', async () => {
+testOfQuickJs('nothing is kept between programs that take turns in one thread', async () => {
   const one = openSandbox(1);
   for (let i = 0; i < 10; i++) {
     expect(endOf(await one.run(jobOf('counts')))).toEqual([1, 1, 1, 1, 1, 1]);
@@ -43,7 +42,7 @@ test('nothing is kept between programs that take turns in one thread', async () 
   }
 });
 
-test('a call that failed leaves nothing to the next, whatever it failed of', async () => {
+testOfQuickJs('a call that failed leaves nothing to the next, whatever it failed of', async () => {
   const one = openSandbox(1);
   const fatal = ['heap_then_answers', 'spin_sync', 'recurse', 'calls_for_ever'];
   for (const name of fatal) {
@@ -53,7 +52,7 @@ test('a call that failed leaves nothing to the next, whatever it failed of', asy
   }
 });
 
-test('many calls at once of many programs do not see each other', async () => {
+testOfQuickJs('many calls at once of many programs do not see each other', async () => {
   const jobs = Array.from({ length: 120 }, (_, i) => {
     const text = `let mine = ${i % 30}; export default async (input, ctx) => {
       const seen = globalThis.seen; globalThis.seen = mine;
@@ -65,12 +64,12 @@ test('many calls at once of many programs do not see each other', async () => {
   for (const { result, expected } of jobs) expect(endOf(await result)).toEqual(expected);
 });
 
-test('no door leads out: no process, module, network, timer, other engine or host function', async () => {
+testOfQuickJs('no door leads out: no process, module, network, timer, other engine or host function', async () => {
   const result = await run('reaches_out');
   expect(endOf(result)).toEqual({ found: [], here: 'object' });
 });
 
-test('what stands around a program is the language and little more', async () => {
+testOfQuickJs('what stands around a program is the language and little more', async () => {
   const text = 'export default () => Object.getOwnPropertyNames(globalThis)';
   const names = endOf(await run('names', { text })) as string[];
   const known = [...Object.getOwnPropertyNames(globalThis), ...engineOnly];
@@ -89,7 +88,7 @@ const engineOnly = [
   'ToolError',
 ];
 
-test('the functions of the frames around a program cannot be had', async () => {
+testOfQuickJs('the functions of the frames around a program cannot be had', async () => {
   expect(endOf(await run('reads_frames'))).toEqual({ found: [], stack: expect.any(String) });
 });
 

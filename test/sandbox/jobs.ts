@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, test } from 'vitest';
 import { sha256 } from '../../src/json.ts';
+import { openDeno } from '../../src/sandbox/deno.ts';
+import { findDeno } from '../../src/sandbox/find-deno.ts';
 import { openQuickJs } from '../../src/sandbox/quickjs.ts';
 import { defaultLimits, type Job, type JobResult, type Limits, type Sandbox } from '../../src/sandbox/sandbox.ts';
 
@@ -24,6 +26,7 @@ export interface JobFields extends Partial<Omit<Job, 'limits' | 'program'>> {
 /** A job of a fixture. Its tools: `echo` answers its input, `fails` throws, `wait` answers after a moment. */
 export const jobOf = (name: string, { text = fixture(name), limits, ...fields }: JobFields = {}): Job => ({
   id: name,
+  owner: 'test',
   program: programOf(text),
   input: {},
   now: 1_700_000_000_123,
@@ -40,9 +43,18 @@ async function usualTools(name: string, input: unknown, signal: AbortSignal): Pr
   return input;
 }
 
+/** The engine that these tests run over; the same ones for each. */
+export const engine = process.env.TOOLWEAVER_TEST_ENGINE ?? 'quickjs';
+const deno = engine === 'deno' ? await findDeno(process.env.TOOLWEAVER_DENO) : undefined;
+
+/** For what only an engine with fresh state and a realm of its own can promise. */
+export const testOfQuickJs = test.skipIf(engine !== 'quickjs');
+
+export const openEngine = (threads = 2): Sandbox => (deno ? openDeno(deno) : openQuickJs({ threads }));
+
 /** A sandbox that is closed when the test ends. */
 export function openSandbox(threads = 2): Sandbox {
-  const sandbox = openQuickJs({ threads });
+  const sandbox = openEngine(threads);
   onTestFinished(() => sandbox.close());
   return sandbox;
 }

@@ -1,20 +1,22 @@
 import { afterAll, expect, test } from 'vitest';
-import { openQuickJs } from '../../src/sandbox/quickjs.ts';
 import { defaultLimits } from '../../src/sandbox/sandbox.ts';
 import {
   endOf,
+  engine,
   gate,
   hasProc,
   isAlive,
   jobOf,
   newSandboxPid,
+  openEngine,
   openSandbox,
   runnerOf,
   sandboxPids,
+  testOfQuickJs,
   until,
 } from './jobs.ts';
 
-const sandbox = openQuickJs({ threads: 2 });
+const sandbox = openEngine();
 afterAll(() => sandbox.close());
 const run = runnerOf(() => sandbox);
 
@@ -75,29 +77,32 @@ test('jobs that were aborted at any moment leave no place taken', async () => {
   expect(after.filter((result) => !result.ok).map(endOf)).toEqual([]);
 });
 
-test('close ends jobs that compute, wait for a tool or wait for a place as cancelled, and nothing runs after it', async () => {
-  const one = openSandbox(1);
-  const jobs = [
-    ...Array.from({ length: 3 }, () => one.run(jobOf('spin_sync', { limits: { cpuMs: 5_000 } }))),
-    ...Array.from({ length: 3 }, () => one.run(jobOf('waits', { callTool: () => new Promise(() => {}) }))),
-    ...Array.from({ length: 100 }, (_, x) => one.run(jobOf('doubles', { input: { x } }))),
-  ];
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  const before = hasProc ? sandboxPids() : [];
-  await one.close();
-  expect(new Set((await Promise.all(jobs)).map(endOf))).toEqual(new Set(['cancelled']));
-  if (hasProc) {
-    expect(before.length).toBeGreaterThan(0);
-    const [first] = before.filter((pid) => !isAlive(pid));
-    expect(first).toBeDefined();
-    expect(sandboxPids().length).toBe(before.length - 1);
-  }
-  expect(endOf(await one.run(jobOf('doubles')))).toBe('cancelled');
-  await one.close();
-});
+testOfQuickJs(
+  'close ends jobs that compute, wait for a tool or wait for a place as cancelled, and nothing runs after it',
+  async () => {
+    const one = openSandbox(1);
+    const jobs = [
+      ...Array.from({ length: 3 }, () => one.run(jobOf('spin_sync', { limits: { cpuMs: 5_000 } }))),
+      ...Array.from({ length: 3 }, () => one.run(jobOf('waits', { callTool: () => new Promise(() => {}) }))),
+      ...Array.from({ length: 100 }, (_, x) => one.run(jobOf('doubles', { input: { x } }))),
+    ];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const before = hasProc ? sandboxPids() : [];
+    await one.close();
+    expect(new Set((await Promise.all(jobs)).map(endOf))).toEqual(new Set(['cancelled']));
+    if (hasProc) {
+      expect(before.length).toBeGreaterThan(0);
+      const [first] = before.filter((pid) => !isAlive(pid));
+      expect(first).toBeDefined();
+      expect(sandboxPids().length).toBe(before.length - 1);
+    }
+    expect(endOf(await one.run(jobOf('doubles')))).toBe('cancelled');
+    await one.close();
+  },
+);
 
 test('close of a sandbox that never ran anything does nothing', async () => {
-  const one = openQuickJs();
+  const one = openEngine();
   await one.close();
   await one.close();
 });
@@ -118,7 +123,7 @@ test('a wall limit beyond what timers can hold is no limit of a millisecond', as
   expect(endOf(await run('waits', { limits: { wallMs: 2 ** 40 }, input: { a: 1 } }))).toEqual({ a: 1 });
 });
 
-test.skipIf(!hasProc)(
+test.skipIf(!hasProc || engine !== 'quickjs')(
   'when the child is killed, jobs that had called nothing succeed, the others fail (needs /proc)',
   async () => {
     const before = sandboxPids();
@@ -143,7 +148,7 @@ test.skipIf(!hasProc)(
   },
 );
 
-test.skipIf(!hasProc)(
+test.skipIf(!hasProc || engine !== 'quickjs')(
   'a job that loses its child twice fails as one that may be tried again (needs /proc)',
   async () => {
     const before = sandboxPids();
