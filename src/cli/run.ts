@@ -110,12 +110,12 @@ function parseAnswer(json: string): unknown {
 }
 
 async function wait(cli: Cli, { database }: App, id: string): Promise<number> {
-  const giveUpAt = Date.now() + durationMs(String(cli.options.timeout));
+  const giveUpAt = performance.now() + durationMs(String(cli.options.timeout));
   for (;;) {
     const run = await getRun(database, cliPrincipal(), id, Date.now());
     if (run.state !== 'running') return show(cli, run);
     if (cli.signal.aborted) throw new WeaverError('cancelled', `Stopped waiting for ${id}; it goes on.`);
-    if (Date.now() > giveUpAt)
+    if (performance.now() > giveUpAt)
       throw new WeaverError('timed_out', `${id} is still running.`, { hint: 'Wait again, or: toolweaver run cancel' });
     await sleep(pollMs);
   }

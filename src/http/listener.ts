@@ -96,7 +96,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     underWay: () => [...open].filter(({ isLasting }) => !isLasting).length,
     async close() {
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
-      for (const giveUpAt = Date.now() + lingerMs; open.size > 0 && Date.now() < giveUpAt; ) await sleep(10);
+      for (const giveUpAt = performance.now() + lingerMs; open.size > 0 && performance.now() < giveUpAt; )
+        await sleep(10);
       server.closeAllConnections();
       await closed;
     },

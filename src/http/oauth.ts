@@ -85,7 +85,9 @@ function issuerKeys(issuer: string): JWTVerifyGetKey {
   let found: Promise<JWTVerifyGetKey> | undefined;
   let failedAt: number | undefined;
   return async (header, token) => {
-    if (failedAt !== undefined && Date.now() - failedAt >= retryMs) [found, failedAt] = [undefined, undefined];
+    // Either way: a clock that was set back must not put it off for as long.
+    if (failedAt !== undefined && Math.abs(Date.now() - failedAt) >= retryMs)
+      [found, failedAt] = [undefined, undefined];
     found ??= findKeys(issuer).catch((error: unknown) => {
       failedAt = Date.now();
       throw error;

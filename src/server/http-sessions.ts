@@ -36,8 +36,8 @@ export interface Sessions {
   close(): Promise<void>;
 }
 
-/** `now` is in milliseconds since 1970. */
-export function createSessions(limits = sessionLimits, now: () => number = Date.now): Sessions {
+/** `now` is in milliseconds, by a clock that never jumps. */
+export function createSessions(limits = sessionLimits, now: () => number = () => performance.now()): Sessions {
   const sessions = new Map<string, Session>();
   const isForgotten = ({ open, usedAt }: Session): boolean => open === 0 && now() - usedAt > limits.idleMs;
   const end = ({ id, server }: Session): void => {

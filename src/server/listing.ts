@@ -70,9 +70,9 @@ export function createListing({ catalog, database, config, log }: ListingParts):
   };
   const usedNames = async (tenant: string): Promise<string[]> => {
     const known = used.get(tenant);
-    if (known && Date.now() - known.at < usageRefreshMs) return known.names;
+    if (known && performance.now() - known.at < usageRefreshMs) return known.names;
     const names = await mostUsed(database.read, tenant, Date.now() - usageDays * 86_400_000, autoLimit);
-    used.set(tenant, { at: Date.now(), names });
+    used.set(tenant, { at: performance.now(), names });
     return names;
   };
   const exposed = async (tenant: string): Promise<Definition[]> => {

@@ -122,13 +122,13 @@ function readingAgain(borrow: () => Promise<Client>): Client {
     }
   };
   const query: Query = async (...parameters) => {
-    const giveUpAt = Date.now() + readAgainMs;
+    const giveUpAt = performance.now() + readAgainMs;
     for (let pauseMs = 10; ; pauseMs *= 2) {
       try {
         return await ask(...parameters);
       } catch (error) {
         const { cause } = error as { cause?: unknown };
-        if (!isPassing(cause) || Date.now() + pauseMs > giveUpAt) throw error;
+        if (!isPassing(cause) || performance.now() + pauseMs > giveUpAt) throw error;
         await sleep(pauseMs);
       }
     }

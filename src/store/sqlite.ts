@@ -40,7 +40,7 @@ function createDriver(sqlite: SqliteConnection, file: string): Driver {
     init: async () => {},
     // One user at a time, in order: a transaction must not see another's statements in its middle.
     acquireConnection: async () => {
-      const now = Date.now();
+      const now = performance.now();
       const before = tail;
       let free: () => void = () => {};
       tail = new Promise((resolve) => {
@@ -76,8 +76,9 @@ function createConnection(sqlite: SqliteConnection, file: string): DatabaseConne
 }
 
 interface Waiting {
-  /** When the waiting began, in milliseconds since 1970; now when absent. */
+  /** When the waiting began, by `now`; now when absent. */
   since?: number;
+  /** A clock that never jumps, in milliseconds. */
   now?: () => number;
 }
 
@@ -89,7 +90,7 @@ interface Waiting {
 export async function retryBusy<T>(
   file: string,
   attempt: () => T,
-  { now = Date.now, since = now() }: Waiting = {},
+  { now = () => performance.now(), since = now() }: Waiting = {},
 ): Promise<T> {
   for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, 100)) {
     try {
