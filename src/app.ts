@@ -3,12 +3,15 @@ import type { EventSink } from './analytics/events.ts';
 import { createSqliteSink } from './analytics/sqlite-sink.ts';
 import { type Call, createCall } from './catalog/call.ts';
 import { type Catalog, createCatalog, type ToolSource } from './catalog/catalog.ts';
+import { createTakeover } from './catalog/takeover.ts';
 import type { Tool } from './catalog/tool.ts';
+import { createWorker, type Worker, type WorkerTimes } from './catalog/worker.ts';
 import { type Config, databaseFileOf } from './config.ts';
 import type { EntryKinds } from './library/kind.ts';
 import type { SaveParts } from './library/save.ts';
 import { createLibrarySource } from './library/sync.ts';
 import type { Log } from './log.ts';
+import { runFollowUps } from './runs/follow-ups.ts';
 import { createRunKeeper, type RunTimes } from './runs/keeper.ts';
 import { openQuickJs } from './sandbox/quickjs.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
@@ -16,6 +19,7 @@ import { createToolSearch, type ToolSearch } from './search/search.ts';
 import { createListing, type Listing } from './server/listing.ts';
 import { createSkillKind } from './skills/kind.ts';
 import { type Database, openDatabase } from './store/database.ts';
+import { createDispatcher } from './store/dispatcher.ts';
 import { createBuiltins } from './tools/index.ts';
 
 /** A whole ToolWeaver. `close` ends every process and thread of it and keeps what waits to be written. */
@@ -31,6 +35,8 @@ export interface App {
   listing: Listing;
   sandbox: () => Sandbox;
   sink: EventSink;
+  /** Started by what lasts: servers and `toolweaver worker`. */
+  worker: Worker;
   close(): Promise<void>;
 }
 
@@ -41,6 +47,8 @@ interface AppOptions {
   moreTools?: readonly Tool[] | undefined;
   /** Instead of the times by which kept calls are looked after. */
   runTimes?: RunTimes | undefined;
+  /** Instead of the times by which the worker looks around. */
+  workerTimes?: WorkerTimes | undefined;
 }
 
 /**
@@ -48,7 +56,7 @@ interface AppOptions {
  * @throws WeaverError of openDatabase.
  */
 export async function openApp(config: Config, log: Log, options: AppOptions = {}): Promise<App> {
-  const { databaseFile = databaseFileOf(config), moreTools = [], runTimes } = options;
+  const { databaseFile = databaseFileOf(config), moreTools = [], runTimes, workerTimes } = options;
   const database = await openDatabase(databaseFile, log);
   const sink = config.analyticsBackend.includes('sqlite') ? createSqliteSink(database, log, config.eventDays) : noSink;
   let engine: Sandbox | undefined;
@@ -85,9 +93,15 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     callTimeoutMs: config.callTimeoutMs,
     elicitationCounts: config.elicitationApproves,
   });
+  const dispatcher = createDispatcher(database, log, runFollowUps(database));
+  const takeover = createTakeover({ database, keeper, call, log });
+  const worker = createWorker({ database, dispatcher, takeover, log }, workerTimes);
   const listing = createListing({ catalog, database, config, log });
   const close = async (): Promise<void> => {
+    // Its own runs are handed back by the keeper.
+    const stopped = worker.stop(stopMs);
     await keeper.close();
+    await stopped;
     await engine?.close();
     await sink.close();
     await database.close();
@@ -99,7 +113,8 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     await close();
     throw error;
   }
-  return { config, log, database, catalog, source, search, library, call, listing, sandbox, sink, close };
+  return { config, log, database, catalog, source, search, library, call, listing, sandbox, sink, worker, close };
 }
 
+const stopMs = 500;
 const noSink: EventSink = { name: 'none', record() {}, flush: async () => {}, close: async () => {} };

@@ -146,8 +146,8 @@ export interface CallRequest {
   searchId?: string;
   /** 0 goes on in the background at once, absent never. After the hand-over `signal` no longer ends the run. */
   backgroundAfterMs?: number;
-  /** Goes on with a kept run: without an answer after a crash, with one after a question. */
-  resume?: { runId: string; answer?: Answer };
+  /** Goes on with a kept run: with an answer after a question, with the lease by which it was taken over after a crash. */
+  resume?: { runId: string; answer?: Answer; lease?: string };
 }
 
 /** What came of a call. */

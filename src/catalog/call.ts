@@ -10,7 +10,7 @@ import { beginEvent } from './event.ts';
 import { findTool } from './find.ts';
 import { mayCall, requireScope } from './grants.ts';
 import { type KeepParts, keepCall } from './keep.ts';
-import { type ResumeRules, resumedRequest } from './resume.ts';
+import { type ResumeRules, refuseUnrepeatable, resumedRequest, takenRequest } from './resume.ts';
 import type { Tool, ToolContext } from './tool.ts';
 import { compileValidator } from './validator.ts';
 
@@ -49,7 +49,8 @@ export function createCall(road: Road): Call {
       const work = async (stop: AbortController, progress: (progress: Progress) => void): Promise<Outcome> =>
         event.record(await attempt(road, found, { call, callId: event.callId, runId, stop, progress }));
       const record = (outcome: Outcome): Outcome => event.record(outcome);
-      return await keepCall(road, { tool: found.tool, request: found.request, runId, work, record });
+      const { callId } = event;
+      return await keepCall(road, { tool: found.tool, request: found.request, callId, runId, work, record });
     } catch (thrown) {
       return event.record(failure(road.log, request, thrown));
     }
@@ -84,8 +85,14 @@ const cannotWait = ({ name }: Tool): WeaverError =>
     hint: 'Call it outside the code, and hand in what it answers.',
   });
 
-/** What is to run: the tool that the request names, or the one that goes on with the answer which the request brings. */
+/** What is to run: the tool that the request names, or the one of the run that it goes on with. */
 async function findGoing(road: Road, request: CallRequest): Promise<Found> {
+  const lease = request.resume?.lease;
+  if (lease !== undefined) {
+    const found = await find(road, await takenRequest(road.database, request, lease));
+    refuseUnrepeatable(found.tool);
+    return found;
+  }
   if (request.resume) return find(road, await resumedRequest(road.database, request, road));
   const found = await find(road, request);
   if (!found.tool.answers) return found;
@@ -97,7 +104,7 @@ async function findGoing(road: Road, request: CallRequest): Promise<Found> {
 }
 
 async function find(road: Road, request: CallRequest): Promise<Found> {
-  await road.source.freshen(request.principal.tenant);
+  await freshen(road, request);
   const tool = await findTool(road, request);
   if (!tool.forward) return { tool, request, onlyReading: false };
   await checkInput({ tool, request });
@@ -110,6 +117,15 @@ async function find(road: Road, request: CallRequest): Promise<Found> {
     });
   }
   return { tool: named, request: forwarded, onlyReading };
+}
+
+async function freshen({ source }: Road, { principal, caller }: CallRequest): Promise<void> {
+  try {
+    await source.freshen(principal.tenant);
+  } catch (error) {
+    // A call under way still ends once a newer ToolWeaver has migrated the database; only new ones are refused.
+    if (!caller || toWeaverError(error).code !== 'database_newer') throw error;
+  }
 }
 
 function authorise({ tool, request: { caller, principal } }: Found): void {
@@ -174,7 +190,7 @@ async function run(
       runId,
       signal: ended,
       progress,
-      call: (name, input) => call(nestedRequest(tool, request, { name, input, callId, signal: ended, deadlineAt })),
+      call: (name, input) => call(nestedRequest(tool, request, { name, input, callId, signal: ended })),
     };
     return tool.run(request.input, ctx);
   });
@@ -184,22 +200,17 @@ interface Nested {
   name: string;
   input: unknown;
   callId: string;
+  /** Also fires at the caller's deadline: a time of day would be another one once the clock jumps. */
   signal: AbortSignal;
-  deadlineAt: number;
 }
 
-function nestedRequest(
-  tool: Tool,
-  request: CallRequest,
-  { name, input, callId, signal, deadlineAt }: Nested,
-): CallRequest {
+function nestedRequest(tool: Tool, request: CallRequest, { name, input, callId, signal }: Nested): CallRequest {
   return {
     tool: name,
     input,
     principal: withoutApproval(request.principal),
     via: viaOf(tool),
     signal,
-    deadlineAt,
     caller: {
       callId,
       depth: (request.caller?.depth ?? 0) + 1,

@@ -18,7 +18,7 @@ import {
 } from '../runs/table.ts';
 import type { Database } from '../store/database.ts';
 import { takeAnswer } from './resume.ts';
-import type { Tool } from './tool.ts';
+import { isRepeatable, type Tool } from './tool.ts';
 
 /** After so many milliseconds the edges have a call go on in the background: hosts give up after 60 s. */
 export const backgroundAfterMs = 45_000;
@@ -37,6 +37,8 @@ export interface KeepParts {
 export interface KeepableCall {
   tool: Tool;
   request: CallRequest;
+  /** Under which what it keeps is its own, unless it was taken over under another lease. */
+  callId: string;
   runId: string;
   /** Never throws, ends soon after `stop` is aborted, aborts it at its end, and counts the call. */
   work(stop: AbortController, progress: (progress: Progress) => void): Promise<Outcome>;
@@ -53,12 +55,13 @@ export interface KeepableCall {
  */
 export async function keepCall(parts: KeepParts, call: KeepableCall): Promise<Outcome> {
   const { request } = call;
-  const first = await claim(parts, call);
+  const holder = request.resume?.lease ?? call.callId;
+  const first = await claim(parts, call, holder);
   if (first) {
     const outcome = await waitForTwin(parts, request, first);
     return outcome ? call.record(outcome) : keepCall(parts, call);
   }
-  const kept = new KeptCall(parts, call);
+  const kept = new KeptCall(parts, call, holder);
   if (request.backgroundAfterMs === undefined) return kept.ended;
   return kept.endedOrHandedOver(request.backgroundAfterMs);
 }
@@ -66,6 +69,8 @@ export async function keepCall(parts: KeepParts, call: KeepableCall): Promise<Ou
 class KeptCall implements HeldRun {
   readonly tenant: string;
   readonly id: string;
+  readonly holder: string;
+  readonly isRepeatable: boolean;
   progress: Progress | undefined;
   /** The outcome, once it is kept where it is to be kept. */
   readonly ended: Promise<Outcome>;
@@ -78,12 +83,14 @@ class KeptCall implements HeldRun {
   #handingOver: Promise<boolean> | undefined;
   #retentionMs: number;
 
-  constructor(parts: KeepParts, call: KeepableCall) {
+  constructor(parts: KeepParts, call: KeepableCall, holder: string) {
     const { signal, principal, idempotencyKey, resume } = call.request;
     this.#parts = parts;
     this.#call = call;
     this.tenant = principal.tenant;
     this.id = call.runId;
+    this.holder = holder;
+    this.isRepeatable = isRepeatable(call.tool);
     this.#isKept = idempotencyKey !== undefined || resume !== undefined;
     this.#retentionMs = resume ? retentionMs.kept : retentionMs.plain;
     signal.addEventListener('abort', this.#onAbort, { once: true });
@@ -134,7 +141,7 @@ class KeptCall implements HeldRun {
     const row = this.#row('running', now + keeper.leaseMs);
     try {
       const isRunning = await database.write((trx) =>
-        this.#isKept ? moveRun(trx, this, 'running', row, now) : insertRun(trx, row, now),
+        this.#isKept ? moveRun(trx, this, this.#mine(), row, now) : insertRun(trx, row, now),
       );
       if (!isRunning) return false;
     } catch (error) {
@@ -153,7 +160,7 @@ class KeptCall implements HeldRun {
     const now = Date.now();
     const row = this.#row('asks', question.expiresAt);
     await this.#parts.database.write(async (trx) => {
-      const isAsking = this.#isKept ? await moveRun(trx, this, 'running', row, now) : await insertRun(trx, row, now);
+      const isAsking = this.#isKept ? await moveRun(trx, this, this.#mine(), row, now) : await insertRun(trx, row, now);
       if (!isAsking) throw new WeaverError('cancelled', `${this.#call.tool.name} was cancelled before it could ask.`);
       await insertQuestion(trx, this, question, now);
     });
@@ -167,8 +174,8 @@ class KeptCall implements HeldRun {
     const isFree = isRefusal(outcome) && !isInBackground && !this.#call.request.resume;
     try {
       await database.write(async (trx) => {
-        if (isFree) await dropRun(trx, this);
-        else await endRun(trx, this, end, now);
+        if (isFree) await dropRun(trx, this, this.holder);
+        else await endRun(trx, this, end, now, this.holder);
       });
     } catch (error) {
       // The caller has the outcome all the same; only who asks for the run later will not.
@@ -176,25 +183,26 @@ class KeptCall implements HeldRun {
     }
   }
 
+  // What another process has taken over meanwhile is not its any more.
+  #mine() {
+    return { from: 'running', heldBy: this.holder } as const;
+  }
+
   #row(state: 'running' | 'asks', leaseUntil: number) {
-    return newRun(this.#call, state, leaseUntil, Math.max(Date.now() + retentionMs.kept, leaseUntil));
+    const expiresAt = Math.max(Date.now() + retentionMs.kept, leaseUntil);
+    return newRun(this.#call, { state, leaseUntil, expiresAt, ...(state === 'running' && { holder: this.holder }) });
   }
 }
 
 // Nothing was begun, and trying again can work: the key must not stand in the way for an hour.
 const isRefusal = (outcome: Outcome): boolean => outcome.status === 'failed' && outcome.error.code === 'busy';
 
-function newRun({ tool, request, runId }: KeepableCall, state: RunState, leaseUntil: number, expiresAt: number) {
+function newRun<T extends { state: RunState; leaseUntil: number; expiresAt: number; holder?: string }>(
+  { tool, request, runId }: KeepableCall,
+  times: T,
+) {
   const { input, principal, via } = request;
-  return {
-    id: runId,
-    tool: tool.name,
-    version: tool.version,
-    request: { input, principal, via },
-    state,
-    leaseUntil,
-    expiresAt,
-  };
+  return { id: runId, tool: tool.name, version: tool.version, request: { input, principal, via }, ...times };
 }
 
 function endOf(outcome: Outcome): { state: 'done' | 'failed' | 'cancelled'; outcome: unknown } {
@@ -204,24 +212,30 @@ function endOf(outcome: Outcome): { state: 'done' | 'failed' | 'cancelled'; outc
 }
 
 /** Takes the key, or the answer, for this call; gives the run that has it already. */
-async function claim(parts: KeepParts, call: KeepableCall): Promise<Run | undefined> {
+async function claim(parts: KeepParts, call: KeepableCall, holder: string): Promise<Run | undefined> {
   const { resume, idempotencyKey } = call.request;
-  if (resume) return takeAnswer(parts, call.request);
-  return idempotencyKey === undefined ? undefined : claimKey(parts, call, idempotencyKey);
+  if (resume) return resume.lease === undefined ? takeAnswer(parts, call.request, holder) : undefined;
+  return idempotencyKey === undefined ? undefined : claimKey(parts, call, holder, idempotencyKey);
 }
 
-async function claimKey(parts: KeepParts, call: KeepableCall, idempotencyKey: string): Promise<Run | undefined> {
+async function claimKey(
+  parts: KeepParts,
+  call: KeepableCall,
+  holder: string,
+  idempotencyKey: string,
+): Promise<Run | undefined> {
   const { database, keeper } = parts;
   const { principal, tool, version, input } = call.request;
   // The version that was asked for, not the one that ran: a later version must not make the same request another.
   const inputHash = sha256(canonicalJson({ tool, version, input }));
   const now = Date.now();
-  const run = newRun(call, 'running', now + keeper.leaseMs, now + retentionMs.plain);
+  const times = { leaseUntil: now + keeper.leaseMs, expiresAt: now + retentionMs.plain };
+  const run = newRun(call, { state: 'running', holder, ...times });
   const isFirst = await database.write((trx) => insertRun(trx, { ...run, key: { idempotencyKey, inputHash } }, now));
   if (isFirst) return undefined;
   const twin = await findByKey(database.read, principal, idempotencyKey, Date.now());
   // Gone between two looks: the key is free by now.
-  if (!twin) return claimKey(parts, call, idempotencyKey);
+  if (!twin) return claimKey(parts, call, holder, idempotencyKey);
   if (twin.inputHash === inputHash) return twin.run;
   throw new WeaverError('conflict', 'The idempotency key was used for another call.', {
     hint: 'Use a new key for each new call; the same key and input give the outcome of the first.',
@@ -234,9 +248,9 @@ async function waitForTwin(
   { principal: { tenant }, signal, backgroundAfterMs = Number.POSITIVE_INFINITY }: CallRequest,
   first: Run,
 ): Promise<Outcome | undefined> {
-  const giveUpAt = Date.now() + backgroundAfterMs;
+  const giveUpAt = performance.now() + backgroundAfterMs;
   let run: Run | undefined = first;
-  while (run?.state === 'running' && Date.now() < giveUpAt) {
+  while (run?.state === 'running' && performance.now() < giveUpAt) {
     if (signal.aborted) throw new WeaverError('cancelled', `${run.tool} was cancelled by its caller.`);
     await sleep(twinPollMs);
     run = await findRun(database.read, { tenant, id: first.id }, Date.now());

@@ -2,16 +2,59 @@ import { type Answer, type CallRequest, isReviewer, type Question } from '../con
 import { WeaverError } from '../errors.ts';
 import { isSameJson } from '../json.ts';
 import type { RunKeeper } from '../runs/keeper.ts';
-import { findQuestion, keepAnswer } from '../runs/questions.ts';
+import { findQuestion, keepAnswer, lastAnswer } from '../runs/questions.ts';
 import { getRun } from '../runs/read.ts';
-import { moveRun, type Run, retentionMs } from '../runs/table.ts';
+import { findTaken, moveRun, type Run, retentionMs } from '../runs/table.ts';
 import type { Database } from '../store/database.ts';
+import { isRepeatable, type Tool } from './tool.ts';
 import { compileValidator } from './validator.ts';
 
 /** Whether an elicited answer through an agent's connection counts as a person's. */
 export interface ResumeRules {
   elicitationCounts: boolean;
 }
+
+const maxTakes = 3;
+
+/**
+ * The request with which a run goes on that was taken over from a process that ended: its own, under its own principal
+ * and idempotency key.
+ * @throws WeaverError `conflict` when it is not the run's lease any more, `unavailable` when several processes ended
+ * while they ran it, or it was answered by somebody of whom only the name is kept.
+ */
+export async function takenRequest(database: Database, request: CallRequest, lease: string): Promise<CallRequest> {
+  const { tenant } = request.principal;
+  const runId = request.resume?.runId ?? '';
+  const taken = await findTaken(database.read, { tenant, id: runId }, lease, Date.now());
+  if (!taken?.run.request) {
+    throw new WeaverError('conflict', `${runId} is not held by that lease.`, {
+      hint: 'get_run shows where it stands.',
+    });
+  }
+  const { run, takes } = taken;
+  if (takes > maxTakes) throw lostRun(run.tool, `${takes} processes ended one after the other while they ran it`);
+  const { input, principal, via } = taken.run.request;
+  const answered = await lastAnswer(database.read, { tenant, id: runId });
+  if (answered && answered.by !== principal.id)
+    throw lostRun(run.tool, 'the process that went on with an answer ended');
+  return {
+    ...request,
+    ...{ tool: run.tool, input, principal, via },
+    ...(run.version !== undefined && { version: run.version }),
+    ...(run.idempotencyKey !== undefined && { idempotencyKey: run.idempotencyKey }),
+    resume: { runId, lease, ...(answered && { answer: { ...answered, by: principal } }) },
+  };
+}
+
+/** @throws WeaverError `unavailable` for a tool whose run in a process that ended may have done what must not be done twice. */
+export function refuseUnrepeatable(tool: Tool): void {
+  if (!isRepeatable(tool)) throw lostRun(tool.name, 'the process that ran it ended');
+}
+
+const lostRun = (tool: string, why: string): WeaverError =>
+  new WeaverError('unavailable', `${tool} was lost: ${why}. Nobody knows how much of it was done.`, {
+    hint: 'Look at what it may have changed, then call it again if that allows it.',
+  });
 
 /**
  * The request with which a kept run goes on, under its own principal, once the answer to what it asks is found to be one.
@@ -47,14 +90,15 @@ export async function resumedRequest(
 export async function takeAnswer(
   { database, keeper }: { database: Database; keeper: Pick<RunKeeper, 'leaseMs'> },
   request: CallRequest,
+  holder: string,
 ): Promise<Run | undefined> {
   const { runId, answer } = answered(request);
   const key = { tenant: answer.by.tenant, id: runId };
   const now = Date.now();
-  const going = { state: 'running' as const, leaseUntil: now + keeper.leaseMs, expiresAt: now + retentionMs.kept };
+  const times = { leaseUntil: now + keeper.leaseMs, expiresAt: now + retentionMs.kept };
   const isTaken = await database.write(async (trx) => {
     if (!(await keepAnswer(trx, key, answer))) return false;
-    if (await moveRun(trx, key, 'asks', going, now)) return true;
+    if (await moveRun(trx, key, { from: 'asks' }, { state: 'running', holder, ...times }, now)) return true;
     // Cancelled meanwhile: an answer without effect is not kept.
     throw asksNoSuchThing(runId);
   });

@@ -63,3 +63,7 @@ export function annotationsOf(risk: Risk): ToolAnnotations {
 }
 
 export const done = (value: unknown): Outcome => ({ status: 'done', value });
+
+/** True for a tool that may be run again when nobody knows whether it ran: it only reads, or twice is as once. */
+export const isRepeatable = ({ annotations }: Pick<Tool, 'annotations'>): boolean =>
+  annotations.readOnlyHint || annotations.idempotentHint;

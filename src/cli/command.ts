@@ -86,6 +86,29 @@ export const cliRequest = (cli: Cli, tool: string, input: unknown): CallRequest 
   signal: cli.signal,
 });
 
+/**
+ * Resolves at Ctrl-C or SIGTERM; a second one ends the process at once. In place of what other commands do at them, which
+ * ends the process after a moment: here calls under way may end first.
+ */
+export function askedToEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      listenInstead(() => process.exit(1));
+      resolve();
+    };
+    listenInstead(end);
+  });
+}
+
+function listenInstead(listener: () => void): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    const others = process.listeners(name);
+    // First: a signal that comes while nobody listens is lost, or ends the process.
+    process.once(name, listener);
+    for (const other of others) process.off(name, other);
+  }
+}
+
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = () => {

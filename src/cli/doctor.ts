@@ -5,10 +5,14 @@ import { localTenant } from '../access/principals.ts';
 import type { App } from '../app.ts';
 import { toWeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
+import { runsUnderWay } from '../runs/table.ts';
 import { defaultLimits } from '../sandbox/sandbox.ts';
+import { outboxHealth } from '../store/outbox.ts';
 import type { Db } from '../store/tables.ts';
 import { action, addCommand, type Cli, withApp } from './command.ts';
 import { columns, print } from './output.ts';
+
+const lateMs = 60_000;
 
 interface Part {
   part: string;
@@ -43,6 +47,8 @@ async function appParts(cli: Cli): Promise<Part[]> {
   try {
     return await withApp(cli, async (app) => [
       await part('database', 'nothing can be kept', () => database(app)),
+      await part('outbox', 'what follows changes is not done', () => outbox(app)),
+      await part('runs', 'calls in the background do not end', () => runs(app)),
       await part('sandbox', 'skills cannot run or be checked', () => sandbox(app)),
       await part('compiler', 'skills cannot be saved', compiler),
       await part('search', 'tools cannot be found by words', () => search(app)),
@@ -82,6 +88,26 @@ async function database({ database: { read, file, kind } }: App): Promise<string
     .select((eb) => eb.fn.countAll().as('all'))
     .executeTakeFirst();
   return `${file}, ${Number(count?.all ?? 0)} versions, ${state}`;
+}
+
+async function outbox({ database: { read } }: App): Promise<string> {
+  const { waiting, late, dead } = await outboxHealth(read, Date.now() - lateMs);
+  const [first] = dead;
+  if (first) {
+    throw new Error(
+      `given up: ${dead.map(({ topic, key }) => `${topic} ${key}`.trim()).join(', ')}; last ${first.error}; mend that, then: toolweaver worker --retry`,
+    );
+  }
+  if (late > 0) return `${late} of ${waiting} messages wait for a process: start a server or toolweaver worker`;
+  return `${waiting} messages wait for their time`;
+}
+
+// By the clock, which may jump: good enough for a hint, not to take a run over.
+async function runs({ database: { read } }: App): Promise<string> {
+  const all = await runsUnderWay(read);
+  const left = all.filter(({ leaseUntil }) => leaseUntil < Date.now());
+  if (left.length === 0) return `${all.length} under way`;
+  return `${all.length} under way, ${left.length} of them left by their process: start a server or toolweaver worker`;
 }
 
 async function quickCheck(read: Db): Promise<string> {

@@ -19,6 +19,7 @@ import { addServe } from './serve.ts';
 import { addShow } from './show.ts';
 import { addToken } from './token.ts';
 import { addVersions } from './versions.ts';
+import { addWorker } from './worker.ts';
 
 /** The whole command line, in the order of its help. */
 export function createProgram(env: NodeJS.ProcessEnv): Command {
@@ -31,6 +32,7 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
   addSettingFlags(program, (name) => settings.shape[name].description ?? '', kebab);
   for (const add of [
     addServe,
+    addWorker,
     addInstall,
     addDemo,
     addList,

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { localAgent } from '../access/principals.ts';
 import type { App } from '../app.ts';
-import { action, addCommand, type Cli, withApp } from './command.ts';
+import { action, addCommand, askedToEnd, type Cli, withApp } from './command.ts';
 
 const forcedExitMs = 900;
 
@@ -21,6 +21,7 @@ export function addServe(program: Command, env: NodeJS.ProcessEnv): void {
     .action(
       action(env, async (cli) => {
         await withApp(cli, async (app) => {
+          app.worker.start();
           if (cli.options.http) return serveHttp(app, cli);
           await serveHost(app, cli);
           // The host is gone and expects its server to be, within a second: what does not end by itself is ended.
@@ -41,26 +42,12 @@ async function serveHttp(app: App, { signal, asJson }: Cli): Promise<void> {
   const server = await openHttpServer(app);
   const { url, tokenFile } = server;
   const mcp = `${url}/mcp`;
+  const stopped = signal.aborted ? undefined : askedToEnd();
   process.stdout.write(
     asJson
       ? `${JSON.stringify({ mcp, api: `${url}/v1`, token_file: tokenFile ?? null })}\n`
       : `MCP      ${mcp}\nJSON     ${url}/v1/openapi.json\n${tokenFile === undefined ? '' : `token    in ${tokenFile}\n`}`,
   );
-  if (!signal.aborted) await askedToEnd();
+  await stopped;
   await server.close();
-}
-
-/**
- * Resolves at Ctrl-C or SIGTERM; a second one ends the process at once. In place of what other commands do at them, which
- * ends the process after a moment: here calls under way may end first.
- */
-function askedToEnd(): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      for (const name of ['SIGINT', 'SIGTERM'] as const)
-        process.removeAllListeners(name).once(name, () => process.exit(1));
-      resolve();
-    };
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(name).once(name, end);
-  });
 }

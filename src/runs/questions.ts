@@ -1,5 +1,9 @@
 import type { Answer, Question } from '../contracts.ts';
+import { putOutbox } from '../store/outbox.ts';
 import type { Db, Tables } from '../store/tables.ts';
+
+/** The topic of the outbox whose message ends a run that nobody has answered in time. */
+export const endQuestion = 'end_question';
 
 type RunRow = Pick<Tables['runs'], 'tenant' | 'id' | 'state'>;
 
@@ -9,7 +13,7 @@ interface AskedQuestion {
   answer?: { value: Answer['value']; by: string };
 }
 
-/** Keeps what a run asks. */
+/** Keeps what a run asks, and has the run end when nobody answers in time. */
 export async function insertQuestion(
   trx: Db,
   { tenant, id: run }: Pick<RunRow, 'tenant' | 'id'>,
@@ -31,6 +35,8 @@ export async function insertQuestion(
       answered_at: null,
     })
     .execute();
+  const message = { tenant, topic: endQuestion, key: question.id, body: { run } };
+  await putOutbox(trx, { ...message, dueAt: question.expiresAt + 1 }, now);
 }
 
 /** Keeps an answer to what a run asks; false when it asks no such thing, or that was answered before. */
@@ -68,6 +74,29 @@ export async function findQuestion(
   return {
     question: JSON.parse(question),
     ...(answer !== null && { answer: { value: JSON.parse(answer), by: by ?? '' } }),
+  };
+}
+
+/** The last answer that a run was given, as far as it is kept: of who gave it only the id. */
+export async function lastAnswer(
+  db: Db,
+  { tenant, id }: Pick<RunRow, 'tenant' | 'id'>,
+): Promise<(Omit<Answer, 'by'> & { by: string }) | undefined> {
+  const row = await db
+    .selectFrom('questions')
+    .select(['id', 'answer', 'answered_by', 'answered_how', 'answered_at'])
+    .where('tenant', '=', tenant)
+    .where('run', '=', id)
+    .where('answered_at', 'is not', null)
+    .orderBy('answered_at', 'desc')
+    .executeTakeFirst();
+  if (!row) return undefined;
+  return {
+    questionId: row.id,
+    value: JSON.parse(row.answer ?? '{}'),
+    by: row.answered_by ?? '',
+    how: row.answered_how as Answer['how'],
+    at: row.answered_at ?? 0,
   };
 }
 

@@ -2,6 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Principal, Progress, Question, Via } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
+import { isInOutbox, putOutbox } from '../store/outbox.ts';
 import type { Db, Tables } from '../store/tables.ts';
 import { openQuestion } from './questions.ts';
 
@@ -34,6 +35,7 @@ export interface Run {
   question?: Question;
   progress?: Progress;
   request?: RunRequest;
+  idempotencyKey?: string;
   createdAt: number;
   updatedAt: number;
   expiresAt: number;
@@ -47,9 +49,19 @@ export interface NewRun {
   state: RunState;
   value?: unknown;
   key?: { idempotencyKey: string; inputHash: string } | undefined;
-  /** While it runs or asks: until when the process that runs it has promised to say so again, or somebody may answer. */
+  /** While it runs: a time that its holder moves on again and again. While it asks: until when somebody may answer. */
   leaseUntil?: number;
+  /** While it runs: who may write its end. */
+  holder?: string;
   expiresAt: number;
+}
+
+/** A run as another process may have it under way. */
+export interface HeldLease extends RunKey {
+  tool: string;
+  holder: string | null;
+  /** 0 when its holder has handed it back. */
+  leaseUntil: number;
 }
 
 /** How long the outcome of a plain call is kept, and that of a run that went on in the background or asked. */
@@ -70,10 +82,13 @@ export function newRunId(): string {
   return `run_${id}`;
 }
 
-/** Adds a run; false when the principal has one with the same idempotency key. Forgets what has expired. */
+/** The topic of the outbox whose message has expired runs of a tenant forgotten. */
+export const forgetRuns = 'forget_runs';
+
+/** Adds a run, to be forgotten when it has expired; false when the principal has one with the same idempotency key. */
 export async function insertRun(trx: Db, run: NewRun, now: number): Promise<boolean> {
-  await trx.deleteFrom('runs').where('expires_at', '<', now).execute();
   const { principal } = run.request;
+  if (run.key) await freeKey(trx, principal, run.key.idempotencyKey, now);
   const row: Tables['runs'] = {
     tenant: principal.tenant,
     id: run.id,
@@ -88,6 +103,8 @@ export async function insertRun(trx: Db, run: NewRun, now: number): Promise<bool
     request: JSON.stringify(run.request),
     progress: null,
     lease_until: run.leaseUntil ?? null,
+    holder: run.holder ?? null,
+    takes: 0,
     idempotency_key: run.key?.idempotencyKey ?? null,
     input_hash: run.key?.inputHash ?? null,
   };
@@ -96,15 +113,50 @@ export async function insertRun(trx: Db, run: NewRun, now: number): Promise<bool
     .values(row)
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst();
-  return Number(numInsertedOrUpdatedRows ?? 0) > 0;
+  if (Number(numInsertedOrUpdatedRows ?? 0) === 0) return false;
+  const message = { tenant: principal.tenant, topic: forgetRuns, key: '' };
+  if (!(await isInOutbox(trx, message, run.expiresAt))) await putOutbox(trx, { ...message, dueAt: run.expiresAt }, now);
+  return true;
 }
 
-/** Ends a run that is under way; false when it has ended already. */
+// A key is new once its run has expired, also where nobody has forgotten that run yet.
+const freeKey = (trx: Db, { tenant, id }: Principal, key: string, now: number) =>
+  trx
+    .deleteFrom('runs')
+    .where('tenant', '=', tenant)
+    .where('principal', '=', id)
+    .where('idempotency_key', '=', key)
+    .where('state', '<>', 'running')
+    .where('expires_at', '<', now)
+    .execute();
+
+/**
+ * Forgets the runs of a tenant that have expired, but for those under way; gives when the next one will have, undefined
+ * when there is none.
+ */
+export async function forgetExpired(trx: Db, tenant: string, now: number): Promise<number | undefined> {
+  await trx
+    .deleteFrom('runs')
+    .where('tenant', '=', tenant)
+    .where('state', '<>', 'running')
+    .where('expires_at', '<', now)
+    .execute();
+  const next = await trx
+    .selectFrom('runs')
+    .select('expires_at')
+    .where('tenant', '=', tenant)
+    .orderBy('expires_at')
+    .executeTakeFirst();
+  return next?.expires_at;
+}
+
+/** Ends a run that is under way; false when it has ended already, or `holder` is given and not its holder any more. */
 export async function endRun(
   trx: Db,
   { tenant, id }: RunKey,
   end: { state: RunState; outcome: unknown; expiresAt: number },
   now: number,
+  holder?: string,
 ): Promise<boolean> {
   const { numUpdatedRows } = await trx
     .updateTable('runs')
@@ -114,61 +166,139 @@ export async function endRun(
       updated_at: now,
       expires_at: end.expiresAt,
       lease_until: null,
+      holder: null,
     })
     .where('tenant', '=', tenant)
     .where('id', '=', id)
     .where('state', 'in', ['running', 'asks'])
+    .$if(holder !== undefined, (query) => query.where('holder', '=', holder ?? ''))
     .executeTakeFirst();
   return Number(numUpdatedRows) > 0;
 }
 
-/** Moves a run from one state to another, or gives it new times; false when it is in another state by now. */
+interface Move {
+  state: RunState;
+  leaseUntil: number;
+  /** Who has it from then on; nobody while it asks. */
+  holder?: string;
+  expiresAt: number;
+}
+
+/**
+ * Moves a run from one state to another, or gives it new times; false when it is in another state by now, or
+ * `heldBy` is given and does not hold it any more.
+ */
 export async function moveRun(
   trx: Db,
   { tenant, id }: RunKey,
-  from: RunState,
-  { state, leaseUntil, expiresAt }: { state: RunState; leaseUntil: number; expiresAt: number },
+  { from, heldBy }: { from: RunState; heldBy?: string },
+  { state, leaseUntil, holder, expiresAt }: Move,
   now: number,
 ): Promise<boolean> {
   const { numUpdatedRows } = await trx
     .updateTable('runs')
-    .set({ state, updated_at: now, lease_until: leaseUntil, expires_at: expiresAt })
+    .set({ state, updated_at: now, lease_until: leaseUntil, holder: holder ?? null, expires_at: expiresAt })
     .where('tenant', '=', tenant)
     .where('id', '=', id)
     .where('state', '=', from)
+    .$if(heldBy !== undefined, (query) => query.where('holder', '=', heldBy ?? ''))
     .executeTakeFirst();
   return Number(numUpdatedRows) > 0;
 }
 
-/** Forgets a run that is under way, so that its idempotency key is free again. */
-export async function dropRun(trx: Db, { tenant, id }: RunKey): Promise<void> {
+/** Forgets a run that its holder has under way, so that its idempotency key is free again. */
+export async function dropRun(trx: Db, { tenant, id }: RunKey, holder: string): Promise<void> {
   await trx
     .deleteFrom('runs')
     .where('tenant', '=', tenant)
     .where('id', '=', id)
     .where('state', '=', 'running')
+    .where('holder', '=', holder)
     .execute();
 }
 
-/** Renews the promise of a process to its runs, with how far they are; gives those that are not running any more. */
+/** Moves on the leases of runs, with how far they are; gives those that have ended, or are not their holder's any more. */
 export async function renewLease(
   trx: Db,
-  runs: readonly (RunKey & { progress?: Progress | undefined })[],
+  runs: readonly (RunKey & { holder: string; progress?: Progress | undefined })[],
   leaseUntil: number,
 ): Promise<Set<string>> {
-  const ended = new Set<string>();
-  for (const { tenant, id, progress } of runs) {
+  const gone = new Set<string>();
+  // Another value each time, also where the clock stands or was set back: that is how others see that it moves.
+  const moved = sql<number>`case when lease_until >= ${leaseUntil} then lease_until + 1 else ${leaseUntil} end`;
+  for (const { tenant, id, holder, progress } of runs) {
     const { numUpdatedRows } = await trx
       .updateTable('runs')
-      .set({ lease_until: leaseUntil, ...(progress && { progress: JSON.stringify(progress) }) })
+      .set({ lease_until: moved, ...(progress && { progress: JSON.stringify(progress) }) })
       .where('tenant', '=', tenant)
       .where('id', '=', id)
       .where('state', '=', 'running')
+      .where('holder', '=', holder)
       .executeTakeFirst();
-    if (Number(numUpdatedRows) === 0) ended.add(id);
+    if (Number(numUpdatedRows) === 0) gone.add(id);
   }
-  return ended;
+  return gone;
 }
+
+/** Lets runs go that their holders do not end, so that another process goes on with them at once. */
+export async function handBack(trx: Db, runs: readonly (RunKey & { holder: string })[]): Promise<void> {
+  for (const { tenant, id, holder } of runs) {
+    await trx
+      .updateTable('runs')
+      .set({ lease_until: 0, holder: null })
+      .where('tenant', '=', tenant)
+      .where('id', '=', id)
+      .where('state', '=', 'running')
+      .where('holder', '=', holder)
+      .execute();
+  }
+}
+
+/** Every run that some process has under way, of all tenants. */
+export async function runsUnderWay(db: Db): Promise<HeldLease[]> {
+  const rows = await db
+    .selectFrom('runs')
+    .select(['tenant', 'id', 'tool', 'holder', 'lease_until'])
+    .where('state', '=', 'running')
+    .orderBy('created_at')
+    .execute();
+  return rows.map(({ lease_until, ...row }) => ({ ...row, leaseUntil: lease_until ?? 0 }));
+}
+
+/** Takes a run over from a holder that was found lost; false when that was renewed, or another process was first. */
+export async function takeRun(trx: Db, seen: HeldLease, by: { holder: string; leaseUntil: number }): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('runs')
+    .set({ holder: by.holder, lease_until: by.leaseUntil, takes: sql<number>`coalesce(takes, 0) + 1` })
+    .where('tenant', '=', seen.tenant)
+    .where('id', '=', seen.id)
+    .where('state', '=', 'running')
+    .where('holder', seen.holder === null ? 'is' : '=', seen.holder)
+    .where(sql<boolean>`coalesce(lease_until, 0) = ${seen.leaseUntil}`)
+    .executeTakeFirst();
+  return Number(numUpdatedRows) > 0;
+}
+
+/** A run that was taken over, and how often that happened; undefined when it is not this holder's. */
+export async function findTaken(
+  db: Db,
+  { tenant, id }: RunKey,
+  holder: string,
+  now: number,
+): Promise<{ run: Run; takes: number } | undefined> {
+  const row = await db
+    .selectFrom('runs')
+    .selectAll()
+    .where('tenant', '=', tenant)
+    .where('id', '=', id)
+    .where('state', '=', 'running')
+    .where('holder', '=', holder)
+    .executeTakeFirst();
+  return row && { run: toRun(row, now, undefined), takes: row.takes ?? 0 };
+}
+
+/** What is under way has not expired, whatever a clock says that may have jumped. */
+const isKept = (now: number) => sql<boolean>`(state = 'running' or expires_at >= ${now})`;
 
 /** A run that has not expired. */
 export async function findRun(db: Db, { tenant, id }: RunKey, now: number): Promise<Run | undefined> {
@@ -177,7 +307,7 @@ export async function findRun(db: Db, { tenant, id }: RunKey, now: number): Prom
     .selectAll()
     .where('tenant', '=', tenant)
     .where('id', '=', id)
-    .where('expires_at', '>=', now)
+    .where(isKept(now))
     .executeTakeFirst();
   return row && toRun(row, now, await openQuestion(db, row));
 }
@@ -195,7 +325,7 @@ export async function findByKey(
     .where('tenant', '=', tenant)
     .where('principal', '=', id)
     .where('idempotency_key', '=', key)
-    .where('expires_at', '>=', now)
+    .where(isKept(now))
     .executeTakeFirst();
   return row && { run: toRun(row, now, await openQuestion(db, row)), inputHash: row.input_hash ?? '' };
 }
@@ -213,13 +343,13 @@ export async function listRuns(
     // A hundred values of a megabyte would be read for nothing.
     .select(sql<string>`case when state in ('failed', 'cancelled') then outcome else 'null' end`.as('outcome'))
     .where('tenant', '=', tenant)
-    .where('expires_at', '>=', now);
+    .where(isKept(now));
   if (filter.principal !== undefined) query = query.where('principal', '=', filter.principal);
   if (filter.state !== undefined) query = query.where(isInState(filter.state, now));
   const rows = await query.orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).execute();
   return Promise.all(
     rows.map(async (row) => {
-      const whole = { ...row, request: null, idempotency_key: null, input_hash: null };
+      const whole = { ...row, request: null, idempotency_key: null, input_hash: null, holder: null, takes: null };
       const { value, ...run } = toRun(whole, now, await openQuestion(db, whole));
       return run;
     }),
@@ -240,18 +370,18 @@ const briefColumns = [
   'lease_until',
 ] as const;
 
-/** The state as `toRun` gives it: one whose lease is over has failed. */
+/** The state as `toRun` gives it: one that nobody has answered in time has failed. */
 const isInState = (state: RunState, now: number) => {
-  const isLost = sql<boolean>`(state in ('running', 'asks') and lease_until < ${now})`;
+  const isLate = sql<boolean>`(state = 'asks' and lease_until < ${now})`;
   return state === 'failed'
-    ? sql<boolean>`(state = 'failed' or ${isLost})`
-    : sql<boolean>`(state = ${state} and not ${isLost})`;
+    ? sql<boolean>`(state = 'failed' or ${isLate})`
+    : sql<boolean>`(state = ${state} and not ${isLate})`;
 };
 
 function toRun(row: Tables['runs'], now: number, question: Question | undefined): Run {
   const outcome = JSON.parse(row.outcome);
-  const lost = lostError(row, now);
-  const state = lost ? 'failed' : (row.state as RunState);
+  const late = isLate(row, now) ? unanswered(row.tool).toJSON() : undefined;
+  const state = late ? 'failed' : (row.state as RunState);
   return {
     id: row.id,
     tool: row.tool,
@@ -259,22 +389,20 @@ function toRun(row: Tables['runs'], now: number, question: Question | undefined)
     principal: row.principal,
     state,
     ...(state === 'done' && { value: outcome }),
-    ...((state === 'failed' || state === 'cancelled') && { error: lost ?? outcome }),
+    ...((state === 'failed' || state === 'cancelled') && { error: late ?? outcome }),
     ...(state === 'asks' && question && { question }),
     ...(row.progress !== null && { progress: JSON.parse(row.progress) }),
     ...(row.request !== null && { request: JSON.parse(row.request) }),
+    ...(row.idempotency_key !== null && { idempotencyKey: row.idempotency_key }),
     createdAt: row.created_at,
     updatedAt: row.updated_at ?? row.created_at,
     expiresAt: row.expires_at,
   };
 }
 
-// A run says that it runs, but nobody has renewed its lease; or it asks, and the time to answer is over.
-function lostError({ state, lease_until, tool }: Tables['runs'], now: number) {
-  if ((state !== 'running' && state !== 'asks') || lease_until === null || lease_until >= now) return undefined;
-  return state === 'running'
-    ? new WeaverError('unavailable', `${tool} was lost: the process that ran it ended.`, {
-        hint: 'Call it again, if what it may have done already allows that.',
-      }).toJSON()
-    : new WeaverError('timed_out', `Nobody answered what ${tool} asked in time.`, { hint: 'Call it again.' }).toJSON();
-}
+const isLate = ({ state, lease_until }: Tables['runs'], now: number): boolean =>
+  state === 'asks' && lease_until !== null && lease_until < now;
+
+/** What a run has failed with when the time to answer is over. */
+export const unanswered = (tool: string): WeaverError =>
+  new WeaverError('timed_out', `Nobody answered what ${tool} asked in time.`, { hint: 'Call it again.' });

@@ -10,6 +10,7 @@ interface Migration {
 export const migrations: readonly Migration[] = [
   { name: 'library, reviews, runs, calls', up: createLibrary },
   { name: 'tokens, keys, kept runs, questions', up: createAccess },
+  { name: 'outbox, holders of runs', up: createOutbox },
 ];
 
 async function createLibrary(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
@@ -209,4 +210,26 @@ async function createAccess(db: Kysely<unknown>): Promise<void> {
     .unique()
     .execute();
   await db.schema.createIndex('runs_created').on('runs').columns(['tenant', 'created_at']).execute();
+}
+
+async function createOutbox(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('outbox')
+    .addColumn('tenant', 'text', (c) => c.notNull())
+    .addColumn('topic', 'text', (c) => c.notNull())
+    .addColumn('key', 'text', (c) => c.notNull())
+    .addColumn('body', 'text', (c) => c.notNull())
+    .addColumn('due_at', 'bigint', (c) => c.notNull())
+    .addColumn('put_at', 'bigint', (c) => c.notNull())
+    .addColumn('revision', 'integer', (c) => c.notNull())
+    .addColumn('attempts', 'integer', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('claim', 'text')
+    .addColumn('error', 'text')
+    .addPrimaryKeyConstraint('outbox_pk', ['tenant', 'topic', 'key'])
+    .execute();
+  await db.schema.createIndex('outbox_due').on('outbox').columns(['state', 'due_at']).execute();
+  await db.schema.alterTable('runs').addColumn('holder', 'text').execute();
+  await db.schema.alterTable('runs').addColumn('takes', 'integer').execute();
+  await db.schema.createIndex('runs_lease').on('runs').columns(['state', 'lease_until']).execute();
 }

@@ -80,8 +80,12 @@ export interface Tables {
     /** JSON of the last progress. */
     progress: string | null;
     updated_at: number | null;
-    /** Until when the process that runs it has promised to renew this. */
+    /** While it runs: moved on by its holder again and again; 0 when it was handed back. While it asks: until when. */
     lease_until: number | null;
+    /** Which beginning of it may write its end; another after each take-over. */
+    holder: string | null;
+    /** How often it was taken over from a process that ended. */
+    takes: number | null;
     idempotency_key: string | null;
     input_hash: string | null;
   };
@@ -132,6 +136,27 @@ export interface Tables {
     run: string | null;
     parent: string | null;
     search: string | null;
+  };
+  outbox: {
+    tenant: string;
+    topic: string;
+    /** What of that topic it is about; one message at a time. */
+    key: string;
+    /** JSON for the handler of the topic. */
+    body: string;
+    /** 0 for at once. */
+    due_at: number;
+    put_at: number;
+    /** Raised each time that it is put again. */
+    revision: number;
+    /** How often a process began to handle it since it was put. */
+    attempts: number;
+    /** waiting, or dead when it was given up. */
+    state: string;
+    /** Which process has it under way. */
+    claim: string | null;
+    /** What went wrong last. */
+    error: string | null;
   };
   generation: { tenant: string; value: number };
   migrations: { id: Generated<number>; name: string; at: number };

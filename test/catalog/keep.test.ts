@@ -155,15 +155,6 @@ describe('a call that takes longer than its caller waits', () => {
     expect(await eventsOf(other)).toMatchObject([{ code: 'cancelled' }]);
   });
 
-  it('reads as failed, never as running for ever, when its process is lost', async () => {
-    const { app } = await withWaiting({ runTimes: { leaseMs: 300, renewMs: hour, lookMs: hour } });
-    const id = await handedOver(app);
-    expect(await isNow(app, id, 'failed')).toBe(true);
-    expect(await show(app, id)).toMatchObject({ error: { code: 'unavailable' } });
-    expect(await app.use('list_runs', { status: 'running' })).toEqual({ runs: [] });
-    expect(await app.use('list_runs', { status: 'failed' })).toMatchObject({ runs: [{ run_id: id }] });
-  });
-
   it('counts as one call, when it has really ended', async () => {
     const { app, waits } = await withWaiting();
     const id = await handedOver(app);
@@ -227,6 +218,7 @@ async function harness(beforeWrite: (nth: number) => Promise<void> | void): Prom
     begin(request = {}) {
       const made: KeepableCall = {
         tool: waitingTool().tool,
+        callId: 'call_1',
         runId: 'run_1',
         request: {
           tool: 'waits',
@@ -520,21 +512,5 @@ describe('an idempotency key', () => {
     expect(codeOf(await twin)).toBe('cancelled');
     waits.finish();
     expect(codeOf(await first)).toBe('done');
-  });
-
-  it('whose process was lost says so for its hour: what was done is not known, so it is not done again', async () => {
-    const lost = await withWaiting({ runTimes: { leaseMs: 200, renewMs: hour, lookMs: hour } });
-    void call(lost.app, { idempotencyKey: 'k' });
-    await until(() => lost.waits.runs.length === 1, 5_000);
-    const twin = await call(lost.app, { idempotencyKey: 'k' });
-    expect(codeOf(twin)).toBe('unavailable');
-    expect(lost.waits.runs).toHaveLength(1);
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + hour + 1_000 });
-    try {
-      void call(lost.app, { idempotencyKey: 'k' });
-      expect(await until(() => lost.waits.runs.length === 2, 5_000)).toBe(true);
-    } finally {
-      vi.useRealTimers();
-    }
   });
 });

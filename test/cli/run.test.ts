@@ -66,7 +66,7 @@ describe('toolweaver run', () => {
     const states: [string, Partial<NewRun>, number][] = [
       ['run_done', { value: { rows: ['a\u001b[2J'] } }, 0],
       ['run_running', { state: 'running', ...lease }, 0],
-      ['run_lost', { state: 'running', leaseUntil: 1 }, 1],
+      ['run_failed', { state: 'asks', leaseUntil: 1 }, 1],
       ['run_asks', { state: 'asks', ...lease }, 3],
     ];
     for (const [id, fields] of states) await insert(id, fields);
@@ -80,7 +80,7 @@ describe('toolweaver run', () => {
     }
     expect(json(shown[0] as CliResult)).toMatchObject({ value: { rows: ['a\u001b[2J'] } });
     expect(shown[0]?.stdout).not.toContain('\u001b');
-    expect(json(shown[2] as CliResult)).toMatchObject({ error: { code: 'unavailable' } });
+    expect(json(shown[2] as CliResult)).toMatchObject({ error: { code: 'timed_out' } });
   });
 
   it('cancel stops what runs in another process, within two seconds', async () => {

@@ -7,6 +7,7 @@ import { createPrincipal } from '../../src/access/principals.ts';
 import { type App, openApp } from '../../src/app.ts';
 import { decide, listReviews, type Verdict } from '../../src/approval/reviews.ts';
 import type { Tool } from '../../src/catalog/tool.ts';
+import type { WorkerTimes } from '../../src/catalog/worker.ts';
 import { type Config, loadConfig, type SettingName } from '../../src/config.ts';
 import type { CallRequest, Outcome, Principal } from '../../src/contracts.ts';
 import { libraryReviewEnds } from '../../src/library/decide.ts';
@@ -54,6 +55,7 @@ interface TestOptions {
   /** Built-in tools beside our own, such as those of asking.ts. */
   moreTools?: readonly Tool[];
   runTimes?: RunTimes;
+  workerTimes?: WorkerTimes;
 }
 
 /** A whole ToolWeaver over a database of its own, in memory where none is named. Closed when the test ends. */
@@ -63,10 +65,11 @@ export async function testApp({
   log = silentLog,
   moreTools,
   runTimes,
+  workerTimes,
 }: TestOptions = {}): Promise<TestApp> {
   const config: Config = loadConfig({}, { home: temporaryHome, ...settings }).config;
   const databaseFile = file ?? (await freshDatabase());
-  const app = await openApp(config, log, { databaseFile, moreTools, runTimes });
+  const app = await openApp(config, log, { databaseFile, moreTools, runTimes, workerTimes });
   let isOpen = true;
   const close = async () => {
     if (isOpen) await app.close();

@@ -16,9 +16,9 @@ export interface HttpProcess {
 }
 
 /** Starts a server on a free port, with the token of its first start. */
-export async function startHttp(home: string, ...args: string[]): Promise<HttpProcess> {
-  const env = { PATH: process.env.PATH ?? '', HOME: home, TOOLWEAVER_HOME: home };
-  const child = spawn(process.execPath, [command, 'serve', '--http', '127.0.0.1:0', '--json', ...args], { env });
+export async function startHttp(home: string, more: Record<string, string> = {}): Promise<HttpProcess> {
+  const env = { PATH: process.env.PATH ?? '', HOME: home, TOOLWEAVER_HOME: home, ...more };
+  const child = spawn(process.execPath, [command, 'serve', '--http', '127.0.0.1:0', '--json'], { env });
   atEnd(() => child.kill('SIGKILL'));
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -103,6 +103,28 @@ export async function runCli(args: readonly string[], options: RunOptions): Prom
   return { ...ended, stdout, stderr };
 }
 
+export interface WorkerProcess {
+  child: ChildProcessWithoutNullStreams;
+  stdout(): string;
+  stderr(): string;
+  ended: Promise<Ended>;
+}
+
+/** Starts `toolweaver worker`, and waits until it says that it works. */
+export async function startWorker(options: StartOptions, ...args: string[]): Promise<WorkerProcess> {
+  const child = start(['worker', '--json', ...args], options);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = endOf(child);
+  if (!(await until(() => stdout.includes('\n')))) throw new Error(`The worker did not start: ${stderr}`);
+  return { child, stdout: () => stdout, stderr: () => stderr, ended };
+}
+
 export interface Message {
   jsonrpc?: string;
   id?: number | string | null;

@@ -75,7 +75,7 @@ describe.concurrent('serve --http', () => {
   });
 
   it('lets a call end at SIGTERM, however long other commands would wait, and leaves nothing of itself', async () => {
-    const server = await startHttp(makeHome(), '--approval', 'auto');
+    const server = await startHttp(makeHome(), { TOOLWEAVER_APPROVAL: 'auto' });
     for (const skill of [spins, lasts]) expect((await post(server, 'save_skill', skill)).status).toBe(200);
     let isOver = false;
     const call = post(server, 'lasts', { x: 2 }).finally(() => {
@@ -93,7 +93,7 @@ describe.concurrent('serve --http', () => {
   });
 
   it('ends at once at a second signal', async () => {
-    const server = await startHttp(makeHome(), '--approval', 'auto');
+    const server = await startHttp(makeHome(), { TOOLWEAVER_APPROVAL: 'auto' });
     for (const skill of [spins, lasts]) expect((await post(server, 'save_skill', skill)).status).toBe(200);
     const call = post(server, 'lasts', { x: 9 }).catch((error) => error.code);
     await sleep(200);

@@ -10,7 +10,7 @@ import { until } from '../helpers/process.ts';
 /** A place for one database, empty at first; each `open` is another connection to the same. */
 export type Place = () => Promise<Database>;
 
-interface Store {
+export interface Store {
   name: string;
   /** Why it is skipped, or nothing. */
   missing?: string;

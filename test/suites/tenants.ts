@@ -19,14 +19,17 @@ import * as runs from '../../src/runs/table.ts';
 import * as blobs from '../../src/store/blobs.ts';
 import type { Database } from '../../src/store/database.ts';
 import * as generation from '../../src/store/generation.ts';
+import * as outbox from '../../src/store/outbox.ts';
 import type { Db, Tables } from '../../src/store/tables.ts';
 
 const modules = {
-  ...{ blobs, decide, dependencies, generation, keys, library, questions },
+  ...{ blobs, decide, dependencies, generation, keys, library, outbox, questions },
   ...{ read, reviews, rollback, runs, tokens, usage, view },
 };
 /** What the modules export beside what asks the database. */
-const asksNothing = ['reviews.personNeeded', 'reviews.refuseClosed', 'runs.newRunId'];
+const asksNothing = ['reviews.personNeeded', 'reviews.refuseClosed', 'runs.newRunId', 'runs.unanswered'];
+/** What works for all tenants at once, and hands on which tenant is whose. */
+const forAll = ['outbox.dueMessages', 'outbox.outboxHealth', 'outbox.reviveDead', 'runs.runsUnderWay'];
 
 const now = Date.UTC(2026, 10, 24);
 const later = now + 3_600_000;
@@ -74,6 +77,11 @@ const question = ({ tenant }: Side): Question =>
     ...{ id: 'question', message: `Is this right for ${tenant}?`, for: 'anyone', expiresAt: later },
     form: { type: 'object', properties: {} },
   }) as unknown as Question;
+
+const messageOf = ({ tenant }: Side, key: string, claim: string | null): outbox.OutboxRow => ({
+  ...{ tenant, topic: 'test', key, body: 'null', due_at: 0, put_at: now },
+  ...{ revision: 1, attempts: 1, state: 'waiting', claim, error: null },
+});
 
 async function seed(trx: Db, side: Side): Promise<void> {
   const { tenant, manifest, seal } = side;
@@ -125,18 +133,47 @@ async function seed(trx: Db, side: Side): Promise<void> {
       ...{ seal: 'a seal that was rejected', comment: `not for ${tenant}`, how: 'cli', at: now },
     })
     .execute();
-  for (const id of ['run', 'asking', 'to cancel', 'to drop', 'to end', 'to move']) {
+  for (const id of [
+    'run',
+    'answered',
+    'asking',
+    'to cancel',
+    'to drop',
+    'to end',
+    'to hand back',
+    'to move',
+    'to take',
+  ]) {
     await runs.insertRun(
       trx,
       {
         ...{ id, tool: `tool of ${tenant}`, request: { input: {}, principal: side.agent, via: 'mcp' as const } },
         ...{ state: id === 'asking' ? ('asks' as const) : ('running' as const), leaseUntil: later, expiresAt: later },
+        holder: 'somebody',
         key: { idempotencyKey: `key of ${id}`, inputHash: `hash of ${tenant}` },
       },
       now,
     );
   }
   await questions.insertQuestion(trx, { tenant, id: 'asking' }, question(side), now);
+  const answered = { ...question(side), id: 'answered question' };
+  await questions.insertQuestion(trx, { tenant, id: 'answered' }, answered, now);
+  await questions.keepAnswer(
+    trx,
+    { tenant, id: 'answered' },
+    {
+      ...{ questionId: answered.id, value: { of: tenant }, by: side.agent, how: 'cli', at: now },
+    },
+  );
+  for (const [key, claim] of [
+    ['free', null],
+    ['to settle', 'me'],
+    ['to return', 'me'],
+  ] as const)
+    await trx
+      .insertInto('outbox')
+      .values(messageOf(side, key, claim))
+      .execute();
   await trx
     .insertInto('tokens')
     .values({
@@ -180,6 +217,7 @@ const reading: Record<string, Ask> = {
   'library.lockOf': (db, { tenant }) => library.lockOf(db.read, tenant, 'double', '1.1.0'),
   'questions.findQuestion': (db, side) => questions.findQuestion(db.read, key('asking', side), 'question'),
   'questions.openQuestion': (db, side) => questions.openQuestion(db.read, { ...key('asking', side), state: 'asks' }),
+  'questions.lastAnswer': (db, side) => questions.lastAnswer(db.read, key('answered', side)),
   'read.getRun': (db, { agent }) => read.getRun(db, agent, 'run', now),
   'reviews.findOpenReview': (db, { tenant }) =>
     reviews.findOpenReview(db.read, tenant, { kind: 'version', name: 'double', version: '1.2.0' }),
@@ -189,6 +227,7 @@ const reading: Record<string, Ask> = {
   'reviews.listReviews': (db, { tenant }) => reviews.listReviews(db.read, tenant, undefined, 10),
   'runs.findByKey': (db, { agent }) => runs.findByKey(db.read, agent, 'key of run', now),
   'runs.findRun': (db, side) => runs.findRun(db.read, key('run', side), now),
+  'runs.findTaken': (db, side) => runs.findTaken(db.read, key('run', side), 'somebody', now),
   'runs.listRuns': (db, { tenant }) => runs.listRuns(db.read, tenant, { limit: 10 }, now),
   'tokens.listTokens': (db, { tenant }) => tokens.listTokens(db, tenant),
   'tokens.principalOf': (db, { tenant }) => tokens.principalOf(db, `twk_${tenant}`, now),
@@ -202,6 +241,7 @@ const counting: Record<string, Ask> = {
     dependencies.findRing(db.read, tenant, 'base', { double: { version: '1.1.0', seal: manifest.source } }),
   'dependencies.isLockRunnable': (db, { tenant, manifest }) =>
     dependencies.isLockRunnable(db.read, tenant, manifest.lock),
+  'outbox.isInOutbox': (db, { tenant }) => outbox.isInOutbox(db.read, { tenant, topic: 'test', key: 'free' }, later),
   'library.dependentsOf': (db, { tenant }) => library.dependentsOf(db.read, tenant, 'base'),
   'library.findEntry': (db, { tenant }) => library.findEntry(db.read, tenant, 'double'),
 };
@@ -255,7 +295,7 @@ const writing: Record<string, Ask> = {
   'reviews.voidReviews': inWrite((trx, { tenant }) => reviews.voidReviews(trx, tenant, 'version', 'double', now)),
   'rollback.requestRollback': (db, { person }) =>
     rollback.requestRollback(db, { name: 'double', version: '1.0.0', reason: 'it was right', principal: person }),
-  'runs.dropRun': inWrite((trx, side) => runs.dropRun(trx, key('to drop', side))),
+  'runs.dropRun': inWrite((trx, side) => runs.dropRun(trx, key('to drop', side), 'somebody')),
   'runs.endRun': inWrite((trx, side) => runs.endRun(trx, key('to end', side), endAt, now)),
   'runs.insertRun': inWrite((trx, { agent }) =>
     runs.insertRun(
@@ -265,9 +305,32 @@ const writing: Record<string, Ask> = {
     ),
   ),
   'runs.moveRun': inWrite((trx, side) =>
-    runs.moveRun(trx, key('to move', side), 'running', { state: 'asks', leaseUntil: later, expiresAt: later }, now),
+    runs.moveRun(
+      trx,
+      key('to move', side),
+      { from: 'running' },
+      { state: 'asks', leaseUntil: later, expiresAt: later },
+      now,
+    ),
   ),
-  'runs.renewLease': inWrite((trx, side) => runs.renewLease(trx, [key('run', side)], later + 1)),
+  'runs.renewLease': inWrite((trx, side) =>
+    runs.renewLease(trx, [{ ...key('run', side), holder: 'somebody' }], later + 1),
+  ),
+  'runs.handBack': inWrite((trx, side) => runs.handBack(trx, [{ ...key('to hand back', side), holder: 'somebody' }])),
+  'runs.takeRun': inWrite((trx, side) =>
+    runs.takeRun(
+      trx,
+      { ...key('to take', side), tool: 'x', holder: 'somebody', leaseUntil: later },
+      { holder: 'another', leaseUntil: later },
+    ),
+  ),
+  'runs.forgetExpired': inWrite((trx, { tenant }) => runs.forgetExpired(trx, tenant, later + 1)),
+  'outbox.putOutbox': inWrite((trx, { tenant }) => outbox.putOutbox(trx, { tenant, topic: 'test', key: 'new' }, now)),
+  'outbox.claimMessage': inWrite((trx, side) => outbox.claimMessage(trx, messageOf(side, 'free', null), 'another')),
+  'outbox.settleMessage': inWrite((trx, side) => outbox.settleMessage(trx, messageOf(side, 'to settle', 'me'))),
+  'outbox.returnMessage': inWrite((trx, side) =>
+    outbox.returnMessage(trx, messageOf(side, 'to return', 'me'), { due_at: 1 }),
+  ),
   'tokens.createToken': (db, { person }) =>
     tokens.createToken(db, person, { name: 'ci', kind: 'agent', roles: ['author'] }, now),
   'tokens.revokeToken': (db, { tenant }) => tokens.revokeToken(db, tenant, 'token', now),
@@ -275,7 +338,7 @@ const writing: Record<string, Ask> = {
 
 const tables = [
   ...['entries', 'versions', 'blobs', 'dependencies', 'reviews', 'decisions', 'runs'],
-  ...['questions', 'tokens', 'keys', 'calls', 'generation'],
+  ...['questions', 'tokens', 'keys', 'calls', 'generation', 'outbox'],
 ] as (keyof Omit<Tables, 'migrations'>)[];
 
 async function rowsOf({ read: db }: Database, tenant: string): Promise<string[]> {
@@ -315,10 +378,11 @@ export function tenantSuite(name: string, missing: string, open: () => Promise<D
       expect(both).toEqual([
         ['base', 'double', 'base'],
         true,
+        true,
         [{ name: 'double', version: '1.1.0' }],
         expect.anything(),
       ]);
-      expect(none).toEqual([undefined, false, [], undefined]);
+      expect(none).toEqual([undefined, false, false, [], undefined]);
     });
 
     it('change each their own, by every write', async () => {
@@ -338,6 +402,6 @@ export function tenantSuite(name: string, missing: string, open: () => Promise<D
       Object.entries(all).flatMap(([export_, value]) => (typeof value === 'function' ? [`${module}.${export_}`] : [])),
     );
     const listed = [reading, counting, writing].flatMap((list) => Object.keys(list));
-    expect([...listed, ...asksNothing].sort()).toEqual(exported.sort());
+    expect([...listed, ...asksNothing, ...forAll].sort()).toEqual(exported.sort());
   });
 }
