@@ -11,6 +11,7 @@ import { type Exchange, type ListenerTimes, openListener, type Route } from '../
 import { challengeFor, metadataRoutes } from '../http/metadata.ts';
 import { authenticateByOAuth, type OAuthRules } from '../http/oauth.ts';
 import { sendJson } from '../http/problem.ts';
+import { logLook } from '../server/announce.ts';
 import { createMcpEdge, type McpEdge, type McpEdgeOptions } from '../server/http.ts';
 import { apiRoutes } from '../web/api.ts';
 
@@ -70,8 +71,8 @@ export async function openHttpServer(app: App, options: HttpServerOptions = {}):
     async close() {
       clearInterval(look);
       listener.stop();
-      const giveUpAt = Date.now() + (options.graceMs ?? callsEndMs);
-      while (listener.underWay() > 0 && Date.now() < giveUpAt) await sleep(20);
+      const giveUpAt = performance.now() + (options.graceMs ?? callsEndMs);
+      while (listener.underWay() > 0 && performance.now() < giveUpAt) await sleep(20);
       await edge.close();
       await listener.close();
     },
@@ -136,6 +137,6 @@ function lookAround({ source, log }: App, edge: McpEdge): NodeJS.Timeout {
     for (const tenant of new Set([localTenant, ...edge.tenants()])) await source.freshen(tenant);
   };
   return setInterval(() => {
-    look().catch((error: unknown) => log.warn({ error }, 'the library could not be read'));
+    look().catch((error: unknown) => logLook(log, error));
   }, lookMs).unref();
 }

@@ -1,3 +1,6 @@
+import { toWeaverError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
 const coalesceMs = 100;
 
 /** Runs `work` once for a tenant however often it is asked within a tenth of a second. */
@@ -18,4 +21,9 @@ export function coalesced(work: (tenant: string) => void) {
       for (const timer of pending.values()) clearTimeout(timer);
     },
   };
+}
+
+/** Says that a look at the library failed; of a newer database the database itself has said so, once. */
+export function logLook(log: Log, error: unknown): void {
+  if (toWeaverError(error).code !== 'database_newer') log.warn({ error }, 'the library could not be read');
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { McpServer } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio as serve } from '@modelcontextprotocol/server/stdio';
 import type { Principal } from '../contracts.ts';
-import { coalesced } from './announce.ts';
+import { coalesced, logLook } from './announce.ts';
 import { wholeLines } from './lines.ts';
 import { createMcpServer } from './mcp.ts';
 import type { McpParts } from './parts.ts';
@@ -23,7 +23,7 @@ export async function serveStdio(parts: McpParts, principal: Principal, signal: 
   const stopListening = catalog.onChange(announce.soon);
   // What other processes on this home save is announced too, without waiting for a request.
   const look = setInterval(() => {
-    source.freshen(principal.tenant).catch((error: unknown) => log.warn({ error }, 'the library could not be read'));
+    source.freshen(principal.tenant).catch((error: unknown) => logLook(log, error));
   }, lookMs).unref();
   const lines = wholeLines(maxMessageBytes, () =>
     log.warn({ maxMessageBytes }, 'a message on stdin is too long; it is not read'),

@@ -16,7 +16,10 @@ export interface Database {
    * @throws WeaverError `busy`, `database_unavailable`, `database_damaged`, or whatever `work` throws.
    */
   write<T>(work: (trx: Db) => Promise<T>): Promise<T>;
-  /** The tenant's catalog generation; cheap enough to be asked before every request (about 3 µs). */
+  /**
+   * The tenant's catalog generation; cheap enough to be asked before every request (about 3 µs).
+   * @throws WeaverError `database_newer` once a newer ToolWeaver has migrated the database.
+   */
   generation(tenant: string): number;
   close(): Promise<void>;
 }
@@ -32,7 +35,7 @@ export async function openDatabase(address: string, log: Log = silentLog): Promi
     return openPostgres(address, log);
   }
   const { openSqlite } = await import('./sqlite-database.ts');
-  return openSqlite(address);
+  return openSqlite(address, log);
 }
 
 /** True for the address of a PostgreSQL database, or of a server of its protocol. */

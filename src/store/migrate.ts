@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { WeaverError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { DatabaseKind } from './database.ts';
 import { migrations } from './migrations.ts';
 import type { Tables } from './tables.ts';
@@ -48,10 +49,24 @@ const tableNamed = {
 };
 
 function refuseNewer(reached: number): void {
-  if (reached <= migrations.length) return;
-  throw new WeaverError(
+  if (reached > migrations.length) throw newer(reached, 'Nothing was changed.');
+}
+
+const newer = (reached: number, more: string): WeaverError =>
+  new WeaverError(
     'database_newer',
     `The database is at step ${reached}, this ToolWeaver knows ${migrations.length}: a newer ToolWeaver wrote it.`,
-    { hint: 'Update this ToolWeaver, or use another home (TOOLWEAVER_HOME). Nothing was changed.' },
+    { hint: `Update this ToolWeaver, or use another home (TOOLWEAVER_HOME). ${more}` },
   );
+
+/** Looks whether a newer ToolWeaver has migrated a database that is open; says so in the log, once. */
+export function watchVersion(log: Log, place: string): (reached: number) => void {
+  let isKnown = false;
+  return (reached) => {
+    if (reached <= migrations.length) return;
+    const error = newer(reached, 'Restart this process once it is updated; calls under way still end.');
+    if (!isKnown) log.error({ database: place, code: error.code }, `${error.message} Restart this process.`);
+    isKnown = true;
+    throw error;
+  };
 }

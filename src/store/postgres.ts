@@ -3,7 +3,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import { WeaverError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Database } from './database.ts';
-import { isMigrated, migrate } from './migrate.ts';
+import { isMigrated, migrate, watchVersion } from './migrate.ts';
 import { explainPostgres, isBroken, isConflict, isKeyTaken, isPassing, placeOf } from './postgres-errors.ts';
 import { openConnections } from './postgres-pool.ts';
 import type { Db, Tables } from './tables.ts';
@@ -26,7 +26,7 @@ export async function openPostgres(address: string, log: Log): Promise<Database>
   const queue = createQueue(place);
   const write: Database['write'] = (work) =>
     queue((since) => retrying(place, since, () => inTransaction(writer, place, work)));
-  const follower = followGeneration(read, health);
+  const follower = followGeneration(read, health, watchVersion(log, place));
   const close = async (): Promise<void> => {
     follower.stop();
     await connections.close();
@@ -59,9 +59,9 @@ export async function openPostgres(address: string, log: Log): Promise<Database>
 function createQueue(place: string) {
   let tail: Promise<unknown> = Promise.resolve();
   return <T>(work: (since: number) => Promise<T>): Promise<T> => {
-    const since = Date.now();
+    const since = performance.now();
     const mine = tail.then(() => {
-      if (Date.now() < since + giveUpMs) return work(since);
+      if (performance.now() < since + giveUpMs) return work(since);
       throw new WeaverError('busy', `${place} is too busy: other changes took too long.`, {
         hint: 'Try again in a moment.',
       });
@@ -99,7 +99,7 @@ async function retrying<T>(place: string, since: number, attempt: () => Promise<
     } catch (error) {
       const isFutile = isKeyTaken(error) && count >= keyTakenAttempts;
       const canPass = (isConflict(error) && !isFutile) || isPassing(causeOf(error));
-      if (!canPass || Date.now() + pauseMs >= since + giveUpMs) throw explainPostgres(error, place);
+      if (!canPass || performance.now() + pauseMs >= since + giveUpMs) throw explainPostgres(error, place);
       await sleep(pauseMs * (0.5 + Math.random()));
     }
   }
@@ -135,13 +135,20 @@ function watchHealth(place: string, log: Log): Health {
   };
 }
 
-/** Knows every tenant's generation: asked anew twice a second and after each own change. */
-function followGeneration(db: Db, { broke, answers }: Health) {
+// No tenant is named by nothing.
+const stepRow = '';
+
+/** Knows every tenant's generation and the step of the tables: asked anew twice a second and after each own change. */
+function followGeneration(db: Db, { broke, answers }: Health, checkVersion: (reached: number) => void) {
   const known = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let isLooking = false;
   const look = async (): Promise<void> => {
-    const rows = await db.selectFrom('generation').selectAll().execute();
+    const rows = await db
+      .selectFrom('generation')
+      .selectAll()
+      .unionAll(db.selectFrom('migrations').select((eb) => [eb.val(stepRow).as('tenant'), eb.fn.max('id').as('value')]))
+      .execute();
     // Looks may overtake each other; a generation never falls.
     for (const { tenant, value } of rows) known.set(tenant, Math.max(value, known.get(tenant) ?? 0));
   };
@@ -157,7 +164,10 @@ function followGeneration(db: Db, { broke, answers }: Health) {
   };
   return {
     look,
-    generation: (tenant: string) => known.get(tenant) ?? 0,
+    generation(tenant: string): number {
+      checkVersion(known.get(stepRow) ?? 0);
+      return known.get(tenant) ?? 0;
+    },
     start: () => {
       timer = setInterval(() => void lookAround(), pollMs).unref();
     },

@@ -2,8 +2,9 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Kysely } from 'kysely';
 import { WeaverError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { Database } from './database.ts';
-import { isMigrated, migrate } from './migrate.ts';
+import { isMigrated, migrate, watchVersion } from './migrate.ts';
 import { busyTimeoutMs, explainSqlite, retryBusy, sqliteDialect } from './sqlite.ts';
 import { type SqliteConnection, sqliteLibrary } from './sqlite-connection.ts';
 import type { Tables } from './tables.ts';
@@ -12,7 +13,7 @@ import type { Tables } from './tables.ts';
  * Opens a SQLite database, or `:memory:`, and brings its tables up to date.
  * @throws WeaverError `database_newer`, `database_damaged`, `database_unavailable` (another program's too), `busy`.
  */
-export async function openSqlite(file: string): Promise<Database> {
+export async function openSqlite(file: string, log: Log): Promise<Database> {
   const open = await sqliteLibrary();
   if (file !== ':memory:') makePlace(file);
   const opened: SqliteConnection[] = [];
@@ -31,13 +32,18 @@ export async function openSqlite(file: string): Promise<Database> {
     if (!(await isMigrated(writer, 'sqlite'))) await write((trx) => migrate(trx, 'sqlite', Date.now()));
     const reading = file === ':memory:' ? writing : await connect();
     const read = reading === writing ? writer : new Kysely<Tables>({ dialect: sqliteDialect(reading, file) });
-    const ask = reading.prepareValue('select value from generation where tenant = ?');
+    const ask = reading.prepareValue(generationAndStep);
+    const checkVersion = watchVersion(log, file);
     return {
       kind: 'sqlite',
       file,
       read,
       write,
-      generation: (tenant) => explained(file, () => Number(ask(tenant) ?? 0)),
+      generation(tenant) {
+        const both = explained(file, () => Number(ask(tenant)));
+        checkVersion(both % stepsKept);
+        return Math.floor(both / stepsKept);
+      },
       close: async () => {
         if (read !== writer) await read.destroy();
         await writer.destroy();
@@ -49,6 +55,10 @@ export async function openSqlite(file: string): Promise<Database> {
     throw explainSqlite(error, file);
   }
 }
+
+// Both in one number, since it is asked before every request.
+const stepsKept = 10_000;
+const generationAndStep = `select coalesce((select value from generation where tenant = ?), 0) * ${stepsKept} + max(id) from migrations`;
 
 function explained<T>(file: string, ask: () => T): T {
   try {

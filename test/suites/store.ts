@@ -255,6 +255,29 @@ export function storeSuite({ name, missing = '', isShared, makePlace }: Store): 
       expect(await one.read.selectFrom('migrations').select('id').execute()).toHaveLength(migrations.length + 1);
     });
 
+    itShared('is refused at the next look by who has it open when a newer ToolWeaver migrates it', async () => {
+      const open = await opening();
+      const [one, other] = [await open(), await open()];
+      expect(one.generation('local')).toBe(0);
+      await other.write((trx) =>
+        trx
+          .insertInto('migrations')
+          .values({ id: migrations.length + 1, name: 'of tomorrow', at: 0 })
+          .execute(),
+      );
+      const looks = () => {
+        try {
+          one.generation('local');
+        } catch (error) {
+          return error;
+        }
+      };
+      expect(await until(() => looks() !== undefined)).toBe(true);
+      expect(looks()).toMatchObject({ code: 'database_newer', hint: expect.stringContaining('Restart this process') });
+      // What is under way still ends.
+      expect(await one.write((trx) => raiseGeneration(trx, 'local'))).toBe(1);
+    });
+
     itShared('keeps the old state when a migration fails, and is migrated when it does not', async () => {
       const open = await opening();
       const steps = migrations as (typeof migrations)[number][];
