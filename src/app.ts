@@ -1,3 +1,4 @@
+import { signingKey } from './access/keys.ts';
 import { localTenant } from './access/principals.ts';
 import type { EventSink } from './analytics/events.ts';
 import { createSqliteSink } from './analytics/sqlite-sink.ts';
@@ -11,6 +12,7 @@ import type { EntryKinds } from './library/kind.ts';
 import type { SaveParts } from './library/save.ts';
 import { createLibrarySource } from './library/sync.ts';
 import type { Log } from './log.ts';
+import { readRedisAddress } from './redis-address.ts';
 import { runFollowUps } from './runs/follow-ups.ts';
 import { createRunKeeper, type RunTimes } from './runs/keeper.ts';
 import { openQuickJs } from './sandbox/quickjs.ts';
@@ -18,8 +20,12 @@ import type { Sandbox } from './sandbox/sandbox.ts';
 import { createToolSearch, type ToolSearch } from './search/search.ts';
 import { createListing, type Listing } from './server/listing.ts';
 import { createSkillKind } from './skills/kind.ts';
+import { createLayeredCache } from './store/cache-layered.ts';
+import { createMemoryCache } from './store/cache-memory.ts';
+import { createRedisCache } from './store/cache-redis.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { createDispatcher } from './store/dispatcher.ts';
+import { openRedis, type RedisLink } from './store/redis.ts';
 import { createBuiltins } from './tools/index.ts';
 
 /** A whole ToolWeaver. `close` ends every process and thread of it and keeps what waits to be written. */
@@ -27,6 +33,8 @@ export interface App {
   config: Config;
   log: Log;
   database: Database;
+  /** Where REDIS_URL names one. */
+  redis: RedisLink | undefined;
   catalog: Catalog;
   source: ToolSource;
   search: ToolSearch;
@@ -39,6 +47,8 @@ export interface App {
   worker: Worker;
   close(): Promise<void>;
 }
+
+const cacheBytes = 8_000_000;
 
 interface AppOptions {
   /** Instead of the configured one; `:memory:` is for tests. */
@@ -58,6 +68,12 @@ interface AppOptions {
 export async function openApp(config: Config, log: Log, options: AppOptions = {}): Promise<App> {
   const { databaseFile = databaseFileOf(config), moreTools = [], runTimes, workerTimes } = options;
   const database = await openDatabase(databaseFile, log);
+  const redis = await openSharedRedis(config, database, log);
+  if (redis) database.join(redis);
+  const memory = createMemoryCache(cacheBytes);
+  const cache = redis ? createLayeredCache(memory, createRedisCache(redis)) : memory;
+  // A file of this machine is quicker than Redis.
+  const texts = database.kind === 'sqlite' ? memory : cache;
   const sink = config.analyticsBackend.includes('sqlite') ? createSqliteSink(database, log, config.eventDays) : noSink;
   let engine: Sandbox | undefined;
   const sandbox = (): Sandbox => {
@@ -67,12 +83,13 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
 
   // The catalog holds built-in tools that look into it: they are handed how to reach it, not it.
   const kinds: EntryKinds = {
-    skill: createSkillKind({ database, sandbox, log, catalog: () => catalog, call: (request) => call(request) }),
+    skill: createSkillKind({ database, texts, sandbox, log, catalog: () => catalog, call: (request) => call(request) }),
   };
   const source = createLibrarySource(database, () => catalog, kinds, log);
   const { search, follow } = createToolSearch(() => catalog);
   const builtins = createBuiltins({
     database,
+    texts,
     source,
     catalog: () => catalog,
     search,
@@ -96,7 +113,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
   const dispatcher = createDispatcher(database, log, runFollowUps(database));
   const takeover = createTakeover({ database, keeper, call, log });
   const worker = createWorker({ database, dispatcher, takeover, log }, workerTimes);
-  const listing = createListing({ catalog, database, config, log });
+  const listing = createListing({ catalog, database, cache, config, log });
   const close = async (): Promise<void> => {
     // Its own runs are handed back by the keeper.
     const stopped = worker.stop(stopMs);
@@ -104,6 +121,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     await stopped;
     await engine?.close();
     await sink.close();
+    await redis?.close();
     await database.close();
   };
   follow(catalog);
@@ -113,7 +131,33 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     await close();
     throw error;
   }
-  return { config, log, database, catalog, source, search, library, call, listing, sandbox, sink, worker, close };
+  return {
+    config,
+    log,
+    database,
+    redis,
+    catalog,
+    source,
+    search,
+    library,
+    call,
+    listing,
+    sandbox,
+    sink,
+    worker,
+    close,
+  };
+}
+
+async function openSharedRedis({ redisUrl }: Config, database: Database, log: Log): Promise<RedisLink | undefined> {
+  const address = redisUrl === undefined ? undefined : readRedisAddress(redisUrl);
+  if (!address) return undefined;
+  try {
+    return await openRedis(address, () => signingKey(database, localTenant, 'redis'), log);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
 }
 
 const stopMs = 500;

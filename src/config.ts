@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { WeaverError } from './errors.ts';
 import { isRecord } from './json.ts';
 import { logLevels } from './log.ts';
+import { readRedisAddress, redisAddressForm } from './redis-address.ts';
 
 interface SettingMeta {
   env: string;
@@ -111,6 +112,14 @@ export const settings = z.strictObject({
       env: 'DATABASE_URL',
       isSecret: true,
     },
+  ),
+  redisUrl: setting(
+    z
+      .string()
+      .refine((text) => readRedisAddress(text) !== undefined, { error: redisAddressForm })
+      .optional(),
+    'Address of a Redis that many processes share: a cache and a bus between them. Everything works without it, only slower.',
+    { env: 'REDIS_URL', isSecret: true },
   ),
 });
 

@@ -39,6 +39,7 @@ const steps: Record<string, number> = {
   'json.ts': 0,
   'contracts.ts': 0,
   'package.ts': 0,
+  'redis-address.ts': 0,
 };
 
 interface Import {

@@ -49,6 +49,7 @@ async function appParts(cli: Cli): Promise<Part[]> {
       await part('database', 'nothing can be kept', () => database(app)),
       await part('outbox', 'what follows changes is not done', () => outbox(app)),
       await part('runs', 'calls in the background do not end', () => runs(app)),
+      await redis(app),
       await part('sandbox', 'skills cannot run or be checked', () => sandbox(app)),
       await part('compiler', 'skills cannot be saved', compiler),
       await part('search', 'tools cannot be found by words', () => search(app)),
@@ -119,6 +120,13 @@ async function quickCheck(read: Db): Promise<string> {
 async function serverVersion(read: Db): Promise<string> {
   const { rows } = await sql<{ version: string }>`select version() as version`.execute(read);
   return rows[0]?.version.split(' on ')[0] ?? 'unknown server';
+}
+
+async function redis({ redis: link, database: { kind } }: App): Promise<Part> {
+  const news = kind === 'sqlite' ? '' : '; changes of other processes are seen after half a second';
+  const costs = `every process reads and counts by itself${news}`;
+  if (!link) return { part: 'redis', state: 'absent', detail: 'REDIS_URL is not set', costs };
+  return part('redis', costs, async () => `${link.place}, answers in ${(await link.check()).toFixed(1)} ms`);
 }
 
 async function sandbox(app: App): Promise<string> {

@@ -108,20 +108,25 @@ function oauthRules({ issuer, audience }: Config): OAuthRules {
 }
 
 function healthRoutes(app: App): Route[] {
-  const route = (path: string, check: () => Promise<void>): Route => ({
+  const route = (path: string, check: () => Promise<object>): Route => ({
     path,
     methods: ['GET', 'HEAD'],
     isOpen: true,
     handle: ({ response }: Exchange) =>
       check().then(
-        () => sendJson(response, 200, { status: 'ok' }),
+        (state) => sendJson(response, 200, state),
         (error: unknown) => {
           app.log.warn({ error }, `${path} is not well`);
           sendJson(response, 503, { status: 'unavailable', database: toWeaverError(error).code });
         },
       ),
   });
-  return [route('/healthz', async () => {}), route('/readyz', () => askDatabase(app))];
+  const ready = async (): Promise<object> => {
+    await askDatabase(app);
+    // Nothing needs Redis: requests are best sent here all the same.
+    return app.redis?.trouble() === undefined ? { status: 'ok' } : { status: 'degraded', redis: 'unavailable' };
+  };
+  return [route('/healthz', async () => ({ status: 'ok' })), route('/readyz', ready)];
 }
 
 async function askDatabase({ database, source }: App): Promise<void> {

@@ -9,6 +9,7 @@ import type { Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { byteLength } from '../json.ts';
 import type { Log } from '../log.ts';
+import { type Cache, cacheKey, getJson, setJson } from '../store/cache.ts';
 import type { Database } from '../store/database.ts';
 import { listedBuiltins } from '../tools/index.ts';
 
@@ -44,15 +45,15 @@ interface Definition {
 interface ListingParts {
   catalog: Catalog;
   database: Database;
+  cache: Cache;
   config: Pick<Config, 'expose' | 'pinned'>;
   log: Log;
 }
 
 /** Listing by exposure policy: the built-ins of every list first, then saved tools by name. */
-export function createListing({ catalog, database, config, log }: ListingParts): Listing {
+export function createListing({ catalog, database, cache, config, log }: ListingParts): Listing {
   const definitions = new WeakMap<Tool, Definition | 'unlistable'>();
   const lists = new WeakMap<readonly Tool[], Definition[]>();
-  const used = new Map<string, { at: number; names: string[] }>();
 
   const define = (tool: Tool): Definition[] => {
     const known = definitions.get(tool) ?? defineOrLeaveOut(tool, log);
@@ -69,10 +70,12 @@ export function createListing({ catalog, database, config, log }: ListingParts):
     return made;
   };
   const usedNames = async (tenant: string): Promise<string[]> => {
-    const known = used.get(tenant);
-    if (known && performance.now() - known.at < usageRefreshMs) return known.names;
+    // Counting a month of calls takes long, and every process would do it.
+    const key = cacheKey(tenant, 'most-used', String(usageDays), String(autoLimit));
+    const known = await getJson(cache, key);
+    if (known) return known as string[];
     const names = await mostUsed(database.read, tenant, Date.now() - usageDays * 86_400_000, autoLimit);
-    used.set(tenant, { at: performance.now(), names });
+    void setJson(cache, key, names, usageRefreshMs);
     return names;
   };
   const exposed = async (tenant: string): Promise<Definition[]> => {

@@ -4,12 +4,15 @@ import type { Outcome } from '../contracts.ts';
 import type { Manifest } from '../library/kind.ts';
 import type { Log } from '../log.ts';
 import type { Program, Sandbox } from '../sandbox/sandbox.ts';
-import { getBlob } from '../store/blobs.ts';
+import { readBlob } from '../store/blobs.ts';
+import type { Cache } from '../store/cache.ts';
 import type { Database } from '../store/database.ts';
 import { answerOf, ownerOf, toProgram } from './host.ts';
 
 export interface SkillParts {
   database: Database;
+  /** For the texts of versions. */
+  texts: Cache;
   /** The sandbox, started at first use. */
   sandbox: () => Sandbox;
   log: Log;
@@ -28,7 +31,7 @@ export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
   const { risk } = manifest;
   let program: Promise<Program> | undefined;
   const load = (): Promise<Program> => {
-    program ??= loadProgram(parts.database, tenant, manifest).catch((error: unknown) => {
+    program ??= loadProgram(parts, tenant, manifest).catch((error: unknown) => {
       // Not kept: after the database is restored the next call must look again.
       program = undefined;
       throw error;
@@ -56,10 +59,11 @@ export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
 
 // The manifest was held against the seal when it was read. All texts that it names are held against it, also those that
 // only people read: a version runs as it was reviewed, or not at all.
-async function loadProgram({ read }: Database, tenant: string, manifest: Manifest): Promise<Program> {
+async function loadProgram({ database, texts }: SkillParts, tenant: string, manifest: Manifest): Promise<Program> {
+  const from = { db: database.read, cache: texts };
   const { compiled, source, examples } = manifest;
-  for (const hash of [source, examples]) await getBlob(read, tenant, hash);
-  return toProgram(manifest, await getBlob(read, tenant, compiled));
+  for (const hash of [source, examples]) await readBlob(from, tenant, hash);
+  return toProgram(manifest, await readBlob(from, tenant, compiled));
 }
 
 async function runSkill(

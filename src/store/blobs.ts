@@ -1,5 +1,6 @@
 import { WeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
+import { type Cache, cacheKey, maxTtlMs } from './cache.ts';
 import type { Db } from './tables.ts';
 
 /** Keeps a text under its sha256, which is returned; the same text is kept once, and healed where it was altered. */
@@ -34,4 +35,20 @@ export async function getBlob(db: Db, tenant: string, hash: string): Promise<str
       hint: 'Restore the database from a backup, or save the skill again and have it reviewed.',
     },
   );
+}
+
+/**
+ * The text kept under a hash, from the cache where that has it. Checked against the hash wherever it comes from, so that
+ * who can write to the cache can change nothing.
+ * @throws WeaverError `seal_broken` as `getBlob` does.
+ */
+export async function readBlob({ db, cache }: { db: Db; cache: Cache }, tenant: string, hash: string): Promise<string> {
+  const key = cacheKey(tenant, 'blob', hash);
+  const kept = await cache.get(key);
+  if (kept && sha256(kept.value) === hash) return Buffer.from(kept.value).toString('utf8');
+  if (kept) await cache.delete(key);
+  const text = await getBlob(db, tenant, hash);
+  // Nobody waits for it: it never fails, and without it the next one reads the database too.
+  void cache.set(key, Buffer.from(text, 'utf8'), maxTtlMs);
+  return text;
 }

@@ -1,4 +1,5 @@
 import { type Log, silentLog } from '../log.ts';
+import type { Bus } from './bus.ts';
 import type { Db } from './tables.ts';
 
 export type DatabaseKind = 'sqlite' | 'postgres';
@@ -21,6 +22,8 @@ export interface Database {
    * @throws WeaverError `database_newer` once a newer ToolWeaver has migrated the database.
    */
   generation(tenant: string): number;
+  /** From now on others are told of changes of the catalog over the bus, and theirs are looked for when they tell. */
+  join(bus: Bus): void;
   close(): Promise<void>;
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely, PostgresDialect } from 'kysely';
 import { WeaverError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Bus } from './bus.ts';
 import type { Database } from './database.ts';
 import { isMigrated, migrate, watchVersion } from './migrate.ts';
 import { explainPostgres, isBroken, isConflict, isKeyTaken, isPassing, placeOf } from './postgres-errors.ts';
@@ -9,7 +10,8 @@ import { openConnections } from './postgres-pool.ts';
 import type { Db, Tables } from './tables.ts';
 
 const giveUpMs = 8_000;
-const pollMs = 500;
+const usualPollMs = 500;
+const newsGapMs = 10;
 const keyTakenAttempts = 5;
 
 /**
@@ -17,7 +19,7 @@ const keyTakenAttempts = 5;
  * serialisable; one that another got in the way of is run again, so that they behave as they do over SQLite.
  * @throws WeaverError `database_newer`, `database_unavailable`, `busy`.
  */
-export async function openPostgres(address: string, log: Log): Promise<Database> {
+export async function openPostgres(address: string, log: Log, pollMs = usualPollMs): Promise<Database> {
   const place = placeOf(address);
   const health = watchHealth(place, log);
   const connections = await openConnections(address, place, health.broke);
@@ -26,7 +28,8 @@ export async function openPostgres(address: string, log: Log): Promise<Database>
   const queue = createQueue(place);
   const write: Database['write'] = (work) =>
     queue((since) => retrying(place, since, () => inTransaction(writer, place, work)));
-  const follower = followGeneration(read, health, watchVersion(log, place));
+  const follower = followGeneration(read, health, pollMs, watchVersion(log, place));
+  let bus: Bus | undefined;
   const close = async (): Promise<void> => {
     follower.stop();
     await connections.close();
@@ -45,12 +48,18 @@ export async function openPostgres(address: string, log: Log): Promise<Database>
     file: place,
     read,
     async write(work) {
+      const before = follower.changes();
       const value = await write(work);
       // It is kept, whether or not the server still answers.
       await follower.look().catch(health.broke);
+      if (follower.changes() > before) bus?.announce();
       return value;
     },
     generation: follower.generation,
+    join(joined) {
+      bus = joined;
+      bus.onNews(follower.lookSoon);
+    },
     close,
   };
 }
@@ -138,29 +147,48 @@ function watchHealth(place: string, log: Log): Health {
 // No tenant is named by nothing.
 const stepRow = '';
 
-/** Knows every tenant's generation and the step of the tables: asked anew twice a second and after each own change. */
-function followGeneration(db: Db, { broke, answers }: Health, checkVersion: (reached: number) => void) {
+/**
+ * Knows every tenant's generation and the step of the tables: asked anew twice a second, after each own change, and when
+ * others tell of theirs.
+ */
+function followGeneration(db: Db, { broke, answers }: Health, pollMs: number, checkVersion: (reached: number) => void) {
   const known = new Map<string, number>();
+  let changes = 0;
   let timer: NodeJS.Timeout | undefined;
-  let isLooking = false;
+  let looking: Promise<void> | undefined;
+  let isWanted = false;
+  let isStopped = false;
+  let newsAt = Number.NEGATIVE_INFINITY;
   const look = async (): Promise<void> => {
     const rows = await db
       .selectFrom('generation')
       .selectAll()
       .unionAll(db.selectFrom('migrations').select((eb) => [eb.val(stepRow).as('tenant'), eb.fn.max('id').as('value')]))
       .execute();
-    // Looks may overtake each other; a generation never falls.
-    for (const { tenant, value } of rows) known.set(tenant, Math.max(value, known.get(tenant) ?? 0));
+    for (const { tenant, value } of rows) {
+      // Looks may overtake each other; a generation never falls.
+      if (value <= (known.get(tenant) ?? 0)) continue;
+      known.set(tenant, value);
+      changes++;
+    }
   };
-  const lookAround = async (): Promise<void> => {
-    // One that waits is enough: more of them would take every connection.
-    if (isLooking) return;
-    isLooking = true;
-    await look()
+  // One that waits is enough: more of them would take every connection.
+  const lookAround = (): Promise<void> => {
+    looking ??= look()
       .then(answers, broke)
       .finally(() => {
-        isLooking = false;
+        looking = undefined;
       });
+    return looking;
+  };
+  const lookSoon = async (): Promise<void> => {
+    if (isWanted) return;
+    isWanted = true;
+    // The one under way may have begun before the change; and whoever reaches the bus may tell of a million changes.
+    await Promise.all([looking, sleep(Math.max(0, newsAt + newsGapMs - performance.now()), undefined, { ref: false })]);
+    isWanted = false;
+    newsAt = performance.now();
+    if (!isStopped) await lookAround();
   };
   return {
     look,
@@ -168,9 +196,15 @@ function followGeneration(db: Db, { broke, answers }: Health, checkVersion: (rea
       checkVersion(known.get(stepRow) ?? 0);
       return known.get(tenant) ?? 0;
     },
+    /** How many changes it has seen. */
+    changes: () => changes,
+    lookSoon: () => void lookSoon(),
     start: () => {
       timer = setInterval(() => void lookAround(), pollMs).unref();
     },
-    stop: () => clearInterval(timer),
+    stop: () => {
+      isStopped = true;
+      clearInterval(timer);
+    },
   };
 }

@@ -5,18 +5,22 @@ import type { Tool } from '../catalog/tool.ts';
 import { sealedManifest } from '../library/seal.ts';
 import { getVersion, listVersions } from '../library/table.ts';
 import { compactSignature } from '../search/signature.ts';
-import { getBlob } from '../store/blobs.ts';
+import { readBlob } from '../store/blobs.ts';
+import type { Cache } from '../store/cache.ts';
 import type { Database } from '../store/database.ts';
+import type { Db } from '../store/tables.ts';
 import { defineBuiltin } from './builtin.ts';
 
 export interface DescribeParts {
   catalog: () => Catalog;
   source: ToolSource;
   database: Database;
+  /** For the texts of versions. */
+  texts: Cache;
 }
 
 /** `describe_tool`: all that is known about one tool. */
-export function describeTool({ catalog, source, database }: DescribeParts): Tool {
+export function describeTool({ catalog, source, database, texts }: DescribeParts): Tool {
   return defineBuiltin({
     name: 'describe_tool',
     title: 'Describe a tool',
@@ -36,7 +40,10 @@ export function describeTool({ catalog, source, database }: DescribeParts): Tool
       const isListed = listed && (range === undefined || listed.kind === 'builtin');
       const tool = isListed ? listed : await source.load(tenant, name, range ?? '*');
       if (!tool) throw unknownTool(catalog(), request.principal, input.name);
-      return { ...describe(tool), ...(await describeEntry(database, tenant, tool, input.with_code)) };
+      return {
+        ...describe(tool),
+        ...(await describeEntry({ db: database.read, cache: texts }, tenant, tool, input.with_code)),
+      };
     },
   });
 }
@@ -59,11 +66,11 @@ function describe(tool: Tool) {
   };
 }
 
-async function describeEntry(database: Database, tenant: string, tool: Tool, withCode: boolean) {
+async function describeEntry(from: { db: Db; cache: Cache }, tenant: string, tool: Tool, withCode: boolean) {
   if (tool.kind !== 'skill' || tool.version === undefined) return {};
-  const stored = await getVersion(database.read, tenant, tool.name, tool.version);
+  const stored = await getVersion(from.db, tenant, tool.name, tool.version);
   if (!stored) return {};
-  const versions = await listVersions(database.read, tenant, tool.name);
+  const versions = await listVersions(from.db, tenant, tool.name);
   const manifest = sealedManifest(stored);
   return {
     use_when: manifest.useWhen,
@@ -71,8 +78,8 @@ async function describeEntry(database: Database, tenant: string, tool: Tool, wit
     tags: manifest.tags,
     language: manifest.language,
     limits: manifest.limits,
-    examples: JSON.parse(await getBlob(database.read, tenant, manifest.examples)),
+    examples: JSON.parse(await readBlob(from, tenant, manifest.examples)),
     versions: versions.map(({ version, state }) => ({ version, state })),
-    ...(withCode && { code: await getBlob(database.read, tenant, manifest.source) }),
+    ...(withCode && { code: await readBlob(from, tenant, manifest.source) }),
   };
 }

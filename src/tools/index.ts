@@ -3,6 +3,7 @@ import type { Tool } from '../catalog/tool.ts';
 import type { SaveParts } from '../library/save.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { ToolSearch } from '../search/search.ts';
+import type { Cache } from '../store/cache.ts';
 import type { Database } from '../store/database.ts';
 import { callReadTool, callTool } from './call-tool.ts';
 import { describeTool } from './describe-tool.ts';
@@ -30,6 +31,8 @@ export const listedBuiltins: readonly string[] = [
 
 export interface BuiltinParts {
   database: Database;
+  /** For the texts of versions. */
+  texts: Cache;
   source: ToolSource;
   catalog: () => Catalog;
   search: ToolSearch;
@@ -41,6 +44,7 @@ export interface BuiltinParts {
 /** Every built-in tool, in listing order. */
 export function createBuiltins({
   database,
+  texts,
   source,
   catalog,
   search,
@@ -50,7 +54,7 @@ export function createBuiltins({
 }: BuiltinParts): Tool[] {
   return [
     searchTools(search),
-    describeTool({ catalog, source, database }),
+    describeTool({ catalog, source, database, texts }),
     callTool,
     callReadTool,
     runCode({ database, sandbox }),

@@ -17,6 +17,7 @@ import * as questions from '../../src/runs/questions.ts';
 import * as read from '../../src/runs/read.ts';
 import * as runs from '../../src/runs/table.ts';
 import * as blobs from '../../src/store/blobs.ts';
+import { createMemoryCache } from '../../src/store/cache-memory.ts';
 import type { Database } from '../../src/store/database.ts';
 import * as generation from '../../src/store/generation.ts';
 import * as outbox from '../../src/store/outbox.ts';
@@ -202,11 +203,14 @@ const inWrite =
   (work: (trx: Db, side: Side) => Promise<unknown>): Ask =>
   (database, side) =>
     database.write((trx) => work(trx, side));
+/** One for both. */
+const cache = createMemoryCache(1_000_000);
 const noCatalog = { get: () => undefined } as unknown as Catalog;
 
 /** Everything that reads: what it gives names its own tenant, and never the other. */
 const reading: Record<string, Ask> = {
   'blobs.getBlob': (db, { tenant }) => blobs.getBlob(db.read, tenant, sha256(`text of ${tenant}`)),
+  'blobs.readBlob': (db, { tenant }) => blobs.readBlob({ db: db.read, cache }, tenant, sha256(`text of ${tenant}`)),
   'decide.checkRollback': (db, { tenant }) => decide.checkRollback(db.read, tenant, 'double', '1.0.0'),
   'dependencies.resolveUses': (db, { tenant }) =>
     dependencies.resolveUses({ db: db.read, catalog: noCatalog, tenant }, [{ name: 'base', line: 1, column: 1 }]),
