@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { maxSatisfying } from 'semver';
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
@@ -9,6 +10,7 @@ import { sealedManifest } from './seal.ts';
 import { entriesSince, listVersions, runnableStates, type Version } from './table.ts';
 
 const loadedVersionsKept = 500;
+const choicesKept = 2_000;
 
 /** Feeds the catalog from the library: the active versions as the list, other versions when they are asked for. */
 export function createLibrarySource(
@@ -19,7 +21,10 @@ export function createLibrarySource(
 ): ToolSource {
   const reached = new Map<string, number>();
   const under = new Map<string, Promise<void>>();
-  const loaded = new Map<string, Tool>();
+  const loaded = new LRUCache<string, Tool>({ max: loadedVersionsKept });
+  // By the generation at which it was chosen: whatever changes what may run raises that. Only in this process: it is a
+  // decision about what runs.
+  const chosen = new LRUCache<string, { generation: number; tool: Tool }>({ max: choicesKept });
 
   const toTool = (tenant: string, stored: Version): Tool | undefined => {
     const manifest = sealedManifest(stored);
@@ -59,16 +64,20 @@ export function createLibrarySource(
       await run;
     },
     async load(tenant, name, range) {
+      const asked = JSON.stringify([tenant, name, range]);
+      // Read before the versions: a change in between is then simply read again.
+      const generation = database.generation(tenant);
+      const before = chosen.get(asked);
+      if (before?.generation === generation) return before.tool;
       const versions = await listVersions(database.read, tenant, name);
       if (versions.length === 0) return undefined;
       const version = choose(name, versions, range);
       const key = `${tenant}/${name}/${version.version}`;
-      const known = loaded.get(key) ?? toTool(tenant, version);
-      if (!known) return undefined;
-      loaded.delete(key);
-      loaded.set(key, known);
-      if (loaded.size > loadedVersionsKept) loaded.delete(loaded.keys().next().value ?? key);
-      return known;
+      const tool = loaded.get(key) ?? toTool(tenant, version);
+      if (!tool) return undefined;
+      loaded.set(key, tool);
+      chosen.set(asked, { generation, tool });
+      return tool;
     },
   };
 }

@@ -148,6 +148,7 @@ async function insertDependencies(trx: Db, tenant: string, { name, version, mani
   if (rows.length > 0) await trx.insertInto('dependencies').values(rows).execute();
 }
 
+/** Changes the state of a version. What changes which versions may run also raises the generation, as `pointTo` does. */
 export async function setState(
   trx: Db,
   tenant: string,

@@ -1,5 +1,6 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { testApp } from '../helpers/app.ts';
+import { person, temporaryFolder, testApp } from '../helpers/app.ts';
 import { bare, lenient, saveSkill } from '../helpers/drafts.ts';
 
 const says = (n: number) => `return { n: ${n} };`;
@@ -62,6 +63,23 @@ describe('versions', () => {
     for (const [version, n] of Object.entries(expected)) {
       const ways = version === 'tell' ? [{ name: 'tell' }] : [{ name: `tell@${version}` }, { name: 'tell', version }];
       for (const way of ways) expect(await app.use('call_tool', { ...way, input: {} }), version).toEqual({ n });
+    }
+  });
+
+  it('are chosen anew by their range at the next call after a save, whichever process saved', async () => {
+    const file = join(temporaryFolder(), 'library.db');
+    const [app, other] = [await testApp({ ...lenient, file }), await testApp({ ...lenient, file })];
+    const back = () => app.use('rollback', { name: 'tell', version: '1.0.0', reason: 'try' }, { principal: person });
+    await saveSkill(app, 'tell', says(1));
+    for (const [version, n] of [
+      ['2.0.0', 2],
+      ['2.0.1', 3],
+      ['2.1.0', 4],
+    ] as const) {
+      await saveSkill(other, 'tell', says(n), { version });
+      await back();
+      for (const { use } of [app, other])
+        expect([await use('tell@2', {}), await use('tell', {})]).toEqual([{ n }, { n: 1 }]);
     }
   });
 
