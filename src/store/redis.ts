@@ -185,7 +185,7 @@ class Link implements RedisLink {
       client.disconnect();
       throw met;
     }
-    return client.once('end', () => this.#failed(met));
+    return client.once('end', () => this.#failed(met ?? new Error('The connection ended')));
   }
 
   async #listen(channel: string, heard: () => void): Promise<RedisClient> {
