@@ -129,6 +129,7 @@ export async function loadSource(path) {
   const absWorkingDir = fileURLToPath(new URL('..', import.meta.url));
   const outfile = join(absWorkingDir, 'node_modules/.cache/toolweaver-bench', `${path.replaceAll(/\W/g, '-')}.mjs`);
   const banner = { js: "import { createRequire as cr } from 'node:module'; const require = cr(import.meta.url);" };
-  await build({ bundle: true, format: 'esm', platform: 'node', absWorkingDir, entryPoints: [path], outfile, banner });
+  const common = { bundle: true, format: 'esm', platform: 'node', external: ['better-sqlite3'], banner };
+  await build({ ...common, absWorkingDir, entryPoints: [path], outfile });
   return import(pathToFileURL(outfile).href);
 }

@@ -1,8 +1,8 @@
-// npm run bench [-- NAME …]: call, http, sessions, start, list, save, sandbox, search; soak only by its name, it takes an
-// hour. Figures belong into docs/benchmarks.md.
+// npm run bench [-- NAME …]: call, http, sessions, start, list, save, sandbox, search, cache; soak only by its name, it takes
+// an hour. Figures belong into docs/benchmarks.md.
 import { cpus, totalmem } from 'node:os';
 
-const names = ['call', 'http', 'sessions', 'start', 'list', 'save', 'sandbox', 'search'];
+const names = ['call', 'http', 'sessions', 'start', 'list', 'save', 'sandbox', 'search', 'cache'];
 const wanted = process.argv.slice(2);
 const all = [...names, 'soak'];
 const unknown = wanted.filter((name) => !all.includes(name));
