@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createLog, type Log } from '../../src/log.ts';
 import { readRedisAddress } from '../../src/redis-address.ts';
+import { createRedisCache } from '../../src/store/cache-redis.ts';
 import { openRedis, type RedisLink } from '../../src/store/redis.ts';
 import { draft } from '../helpers/app.ts';
 import { httpApp } from '../helpers/http.ts';
 import { freePort } from '../helpers/postgres.ts';
 import { makeHome, runCli, until } from '../helpers/process.ts';
 import { needsRedis, type RedisServer, startRedis } from '../helpers/redis.ts';
+import { textOf } from '../suites/cache.ts';
 
 const password = 'pass-w0rd/with:signs';
 let server: RedisServer;
@@ -81,6 +83,36 @@ describe.skipIf(needsRedis !== '')(`a Redis that can not be used${needsRedis}`, 
       expect.stringContaining('of no use'),
       expect.stringContaining('works again'),
     ]);
+  });
+});
+
+describe.skipIf(needsRedis !== '')(`a user of Redis${needsRedis}`, () => {
+  const rights = ['~toolweaver:*', '&toolweaver:*', '+get', '+set', '+del', '+ping', '+publish', '+subscribe'];
+  const openAs = async (name: string, given: readonly string[]): Promise<RedisLink> => {
+    await server.client().call('ACL', 'SETUSER', name, 'reset', 'on', '>s3cret', ...given);
+    const link = await open(`redis://${name}:s3cret@127.0.0.1:${server.port}`, listen().log);
+    link.onNews(() => {});
+    return link;
+  };
+
+  it('needs only the rights that docs/configuration.md names', async () => {
+    const link = await openAs('ada', rights);
+    await link.check();
+    const cache = createRedisCache(link);
+    await cache.set('a:1', Buffer.from('one'), 60_000);
+    expect(await textOf(cache, 'a:1')).toBe('one');
+    await cache.delete('a:1');
+    link.announce();
+    await link.check();
+    expect(link.trouble()).toBeUndefined();
+  });
+
+  it.each(['+set', '+publish', '+subscribe', '&toolweaver:*'])('that lacks %s is told so', async (missing) => {
+    const link = await openAs(
+      'bob',
+      rights.filter((right) => right !== missing),
+    );
+    await expect(link.check()).rejects.toMatchObject({ message: expect.stringContaining('may not do what is needed') });
   });
 });
 
