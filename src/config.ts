@@ -32,6 +32,9 @@ const databaseAddress = z.string().refine((text) => isFileAddress(text) || isPos
 
 const webAddress = z.url({ protocol: /^https?$/, error: 'must be an address that starts with http:// or https://' });
 
+/** 32 bytes as text, hexadecimal or base64 in either alphabet. */
+export const keyText = /^(?:[0-9A-Fa-f]{64}|[\w+/-]{43}=?)$/;
+
 /** Every setting: its type, default, meaning and environment variable. */
 export const settings = z.strictObject({
   home: setting(z.string().min(1).default('~/.toolweaver'), 'Folder of the database and of config.yaml.', {
@@ -104,6 +107,13 @@ export const settings = z.strictObject({
     z.preprocess(splitList, z.array(z.enum(['sqlite', 'none']))).default(['sqlite']),
     'Where call events go (comma list): sqlite (the database) or none.',
     { env: 'ANALYTICS_BACKEND' },
+  ),
+  key: setting(
+    z
+      .preprocess(splitList, z.array(z.string().regex(keyText, 'must be 32 bytes as 64 hex digits or as base64')))
+      .optional(),
+    'Key of the secrets: 32 bytes as hex or base64; older ones may follow (comma list). Default: a file in the home.',
+    { env: 'TOOLWEAVER_KEY', isSecret: true },
   ),
   databaseUrl: setting(
     databaseAddress.optional(),
@@ -219,6 +229,7 @@ function parseFile(file: string, text: string, problems: string[]): Record<strin
       return {};
     }
     if ('home' in value) problems.push(`${file}: home cannot be set in the home itself; use TOOLWEAVER_HOME or --home`);
+    if ('key' in value) problems.push(`${file}: key cannot be set in a file that others may read; use TOOLWEAVER_KEY`);
     return value;
   } catch (error) {
     problems.push(`${file}: ${(error as Error).message.split('\n')[0]}`);

@@ -133,3 +133,28 @@ describe('the database address', () => {
     expect(printable('home', config)).toBe(home);
   });
 });
+
+describe('the key of secrets', () => {
+  const home = '/nowhere';
+  const keys = ['a1'.repeat(32), Buffer.alloc(32, 7).toString('base64'), Buffer.alloc(32, 255).toString('base64url')];
+
+  it('is one or several, and never printed', () => {
+    const { config } = loadConfig({ TOOLWEAVER_HOME: home, TOOLWEAVER_KEY: keys.join(', ') });
+    expect([config.key, printable('key', config)]).toEqual([keys, '(set, not shown)']);
+  });
+
+  it.each(['s3cret', 'a'.repeat(63), `${'a'.repeat(64)},s3cret`])(
+    'stops the start when it is none, and is not repeated',
+    (text) => {
+      const problems = problemsOf({ TOOLWEAVER_HOME: home, TOOLWEAVER_KEY: text });
+      expect(problems).toEqual(['TOOLWEAVER_KEY: must be 32 bytes as 64 hex digits or as base64']);
+    },
+  );
+
+  it('does not stand in config.yaml, which others may read', () => {
+    const problems = problemsOf({ TOOLWEAVER_HOME: homeWith(`key: ${keys[0]}`) });
+    expect(problems).toEqual([
+      expect.stringContaining('config.yaml: key cannot be set in a file that others may read'),
+    ]);
+  });
+});

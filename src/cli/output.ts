@@ -24,6 +24,7 @@ export const exitCodes = {
   unavailable: 1,
   skill_failed: 1,
   seal_broken: 1,
+  secret_unreadable: 1,
   not_supported: 1,
   database_newer: 1,
   database_damaged: 1,

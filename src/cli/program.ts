@@ -15,6 +15,7 @@ import { addReview } from './review.ts';
 import { addRun } from './run.ts';
 import { addSave } from './save.ts';
 import { addSearch } from './search.ts';
+import { addSecret } from './secret.ts';
 import { addServe } from './serve.ts';
 import { addShow } from './show.ts';
 import { addToken } from './token.ts';
@@ -44,6 +45,7 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
     addVersions,
     addRun,
     addToken,
+    addSecret,
     addLint,
     addExport,
     addBackup,

@@ -25,6 +25,7 @@ const httpStatus = {
   unavailable: 503,
   skill_failed: 422,
   seal_broken: 409,
+  secret_unreadable: 503,
   not_supported: 501,
   database_newer: 503,
   database_damaged: 503,

@@ -28,6 +28,7 @@ export const mcpAnswer = {
   unavailable: 'result',
   skill_failed: 'result',
   seal_broken: 'result',
+  secret_unreadable: 'result',
   not_supported: 'result',
   database_newer: 'result',
   database_damaged: 'result',

@@ -11,6 +11,7 @@ export const migrations: readonly Migration[] = [
   { name: 'library, reviews, runs, calls', up: createLibrary },
   { name: 'tokens, keys, kept runs, questions', up: createAccess },
   { name: 'outbox, holders of runs', up: createOutbox },
+  { name: 'secrets', up: createSecrets },
 ];
 
 async function createLibrary(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
@@ -232,4 +233,19 @@ async function createOutbox(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('runs').addColumn('holder', 'text').execute();
   await db.schema.alterTable('runs').addColumn('takes', 'integer').execute();
   await db.schema.createIndex('runs_lease').on('runs').columns(['state', 'lease_until']).execute();
+}
+
+async function createSecrets(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('secrets')
+    .addColumn('tenant', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('hosts', 'text', (c) => c.notNull())
+    .addColumn('header', 'text', (c) => c.notNull())
+    .addColumn('key', 'text', (c) => c.notNull())
+    .addColumn('sealed', 'text', (c) => c.notNull())
+    .addColumn('set_at', 'bigint', (c) => c.notNull())
+    .addColumn('set_by', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('secrets_pk', ['tenant', 'name'])
+    .execute();
 }

@@ -118,6 +118,19 @@ export interface Tables {
     revoked_at: number | null;
   };
   keys: { tenant: string; name: string; value: string; created_at: number };
+  secrets: {
+    tenant: string;
+    name: string;
+    /** JSON list of the hosts that may get it, in order. */
+    hosts: string;
+    header: string;
+    /** Id of the key that it is under. */
+    key: string;
+    /** The encrypted value; it opens only with this tenant, name, hosts and header. */
+    sealed: string;
+    set_at: number;
+    set_by: string;
+  };
   calls: {
     tenant: string;
     id: string;

@@ -79,6 +79,8 @@ interface RunOptions extends StartOptions {
   input?: string | null;
   /** Stops it, as Ctrl-C does, as soon as this is so of what it has printed, or of its process. */
   stopWhen?: (stdout: string, pid: number) => boolean;
+  /** Types this as soon as that is so of what it has printed. */
+  typesWhen?: readonly [(stdout: string) => boolean, string];
   /** Nobody reads what it prints. */
   isUnread?: boolean;
 }
@@ -93,10 +95,11 @@ export async function runCli(args: readonly string[], options: RunOptions): Prom
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  const { input = '', stopWhen, isUnread } = options;
+  const { input = '', stopWhen, typesWhen, isUnread } = options;
   if (input !== null) child.stdin.end(input);
   if (isUnread) child.stdout.destroy();
   if (stopWhen) void until(() => stopWhen(stdout, child.pid ?? 0)).then(() => child.kill('SIGINT'));
+  if (typesWhen) void until(() => typesWhen[0](stdout)).then(() => child.stdin.write(typesWhen[1]));
   const watchdog = setTimeout(() => child.kill('SIGKILL'), 30_000);
   const ended = await endOf(child);
   clearTimeout(watchdog);

@@ -16,6 +16,9 @@ import * as library from '../../src/library/table.ts';
 import * as questions from '../../src/runs/questions.ts';
 import * as read from '../../src/runs/read.ts';
 import * as runs from '../../src/runs/table.ts';
+import { deriveKey, encrypt } from '../../src/secrets/cipher.ts';
+import { createKeyring } from '../../src/secrets/keyring.ts';
+import * as secrets from '../../src/secrets/table.ts';
 import * as blobs from '../../src/store/blobs.ts';
 import { createMemoryCache } from '../../src/store/cache-memory.ts';
 import type { Database } from '../../src/store/database.ts';
@@ -25,15 +28,26 @@ import type { Db, Tables } from '../../src/store/tables.ts';
 
 const modules = {
   ...{ blobs, decide, dependencies, generation, keys, library, outbox, questions },
-  ...{ read, reviews, rollback, runs, tokens, usage, view },
+  ...{ read, reviews, rollback, runs, secrets, tokens, usage, view },
 };
 /** What the modules export beside what asks the database. */
-const asksNothing = ['reviews.personNeeded', 'reviews.refuseClosed', 'runs.newRunId', 'runs.unanswered'];
+const asksNothing = [
+  'reviews.personNeeded',
+  'reviews.refuseClosed',
+  'runs.newRunId',
+  'runs.unanswered',
+  'secrets.contextOf',
+  'secrets.openRow',
+];
 /** What works for all tenants at once, and hands on which tenant is whose. */
 const forAll = ['outbox.dueMessages', 'outbox.outboxHealth', 'outbox.reviveDead', 'runs.runsUnderWay'];
 
 const now = Date.UTC(2026, 10, 24);
 const later = now + 3_600_000;
+
+// Of this test alone.
+const secretKey = '5'.repeat(64);
+const ring = createKeyring({ home: '/nowhere', key: [secretKey] });
 
 /** One of two tenants that have the same of everything; their own name stands in each text. */
 interface Side {
@@ -186,6 +200,15 @@ async function seed(trx: Db, side: Side): Promise<void> {
     .insertInto('keys')
     .values({ tenant, name: 'signing', value: `key of ${tenant}`, created_at: now })
     .execute();
+  const secret = { tenant, name: 'TOKEN', hosts: '["api.example.com"]', header: 'authorization' };
+  const underKey = deriveKey(Buffer.from(secretKey, 'hex'));
+  const sealed = encrypt(underKey, `secret of ${tenant}`, secrets.contextOf(secret));
+  const setBy = { set_at: now, set_by: `person of ${tenant}` };
+  for (const name of ['TOKEN', 'OLD'])
+    await trx
+      .insertInto('secrets')
+      .values({ ...secret, name, key: underKey.id, sealed, ...setBy })
+      .execute();
   await trx
     .insertInto('calls')
     .values({
@@ -233,6 +256,8 @@ const reading: Record<string, Ask> = {
   'runs.findRun': (db, side) => runs.findRun(db.read, key('run', side), now),
   'runs.findTaken': (db, side) => runs.findTaken(db.read, key('run', side), 'somebody', now),
   'runs.listRuns': (db, { tenant }) => runs.listRuns(db.read, tenant, { limit: 10 }, now),
+  'secrets.listSecrets': (db, { tenant }) => secrets.listSecrets(db, tenant),
+  'secrets.openSecret': (db, { tenant }) => secrets.openSecret(db, ring, tenant, 'TOKEN'),
   'tokens.listTokens': (db, { tenant }) => tokens.listTokens(db, tenant),
   'tokens.principalOf': (db, { tenant }) => tokens.principalOf(db, `twk_${tenant}`, now),
   'usage.mostUsed': (db, { tenant }) => usage.mostUsed(db.read, tenant, 0, 10),
@@ -335,6 +360,9 @@ const writing: Record<string, Ask> = {
   'outbox.returnMessage': inWrite((trx, side) =>
     outbox.returnMessage(trx, messageOf(side, 'to return', 'me'), { due_at: 1 }),
   ),
+  'secrets.removeSecret': (db, { tenant }) => secrets.removeSecret(db, tenant, 'OLD'),
+  'secrets.setSecret': (db, { person }) =>
+    secrets.setSecret(db, ring, person, { name: 'TOKEN', value: 'another value' }, now),
   'tokens.createToken': (db, { person }) =>
     tokens.createToken(db, person, { name: 'ci', kind: 'agent', roles: ['author'] }, now),
   'tokens.revokeToken': (db, { tenant }) => tokens.revokeToken(db, tenant, 'token', now),
@@ -342,7 +370,7 @@ const writing: Record<string, Ask> = {
 
 const tables = [
   ...['entries', 'versions', 'blobs', 'dependencies', 'reviews', 'decisions', 'runs'],
-  ...['questions', 'tokens', 'keys', 'calls', 'generation', 'outbox'],
+  ...['questions', 'tokens', 'keys', 'secrets', 'calls', 'generation', 'outbox'],
 ] as (keyof Omit<Tables, 'migrations'>)[];
 
 async function rowsOf({ read: db }: Database, tenant: string): Promise<string[]> {

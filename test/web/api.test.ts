@@ -26,6 +26,7 @@ const statuses: Record<ErrorCode, number> = {
   unavailable: 503,
   skill_failed: 422,
   seal_broken: 409,
+  secret_unreadable: 503,
   not_supported: 501,
   database_newer: 503,
   database_damaged: 503,
