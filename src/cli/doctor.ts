@@ -7,6 +7,8 @@ import { toWeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
 import { runsUnderWay } from '../runs/table.ts';
 import { defaultLimits } from '../sandbox/sandbox.ts';
+import { createKeyring } from '../secrets/keyring.ts';
+import { listSecrets, openSecret } from '../secrets/table.ts';
 import { outboxHealth } from '../store/outbox.ts';
 import type { Db } from '../store/tables.ts';
 import { action, addCommand, type Cli, withApp } from './command.ts';
@@ -50,6 +52,7 @@ async function appParts(cli: Cli): Promise<Part[]> {
       await part('outbox', 'what follows changes is not done', () => outbox(app)),
       await part('runs', 'calls in the background do not end', () => runs(app)),
       await redis(app),
+      await part('secrets', 'skills that send them fail', () => secrets(app)),
       await part('sandbox', 'skills cannot run or be checked', () => sandbox(app)),
       await part('compiler', 'skills cannot be saved', compiler),
       await part('search', 'tools cannot be found by words', () => search(app)),
@@ -127,6 +130,11 @@ async function redis({ redis: link, database: { kind } }: App): Promise<Part> {
   const costs = `every process reads and counts by itself${news}`;
   if (!link) return { part: 'redis', state: 'absent', detail: 'REDIS_URL is not set', costs };
   return part('redis', costs, async () => `${link.place}, answers in ${(await link.check()).toFixed(1)} ms`);
+async function secrets({ database, config }: App): Promise<string> {
+  const ring = createKeyring(config);
+  const [keys, kept] = [await ring.keys(), await listSecrets(database, localTenant)];
+  for (const { name } of kept) await openSecret(database, ring, localTenant, name);
+  return keys.length === 0 ? 'none kept' : `${kept.length} kept, all open with the key of ${ring.place}`;
 }
 
 async function sandbox(app: App): Promise<string> {

@@ -1,4 +1,4 @@
-import { WeaverError } from '../errors.ts';
+import { toWeaverError, WeaverError } from '../errors.ts';
 
 /** What undici, Node or a stream failed with, as an error that names the host and says what to do next. */
 export function toNetError(host: string, thrown: unknown): WeaverError {
@@ -8,6 +8,8 @@ export function toNetError(host: string, thrown: unknown): WeaverError {
   const { code, name } = (cause ?? {}) as { code?: unknown; name?: unknown };
   const kind = String(code ?? name);
   const known = Object.entries(meanings).find(([start]) => kind.startsWith(start))?.[1];
+  // A fault of our own, which is not the server's.
+  if (!known && code === undefined) return toWeaverError(thrown);
   const { error = 'unavailable', what, hint = 'Try again later.', details } = known ?? { what: 'broke the connection' };
   return new WeaverError(error, `${host} ${what}.`, { hint, cause: thrown, ...(details && { details }) });
 }

@@ -100,7 +100,8 @@ export function openTransport(options: TransportOptions = {}): Transport {
 }
 
 async function createAgent(options: TransportOptions, isPrivate: boolean): Promise<Agent> {
-  const undici = await import('undici');
+  // In a bundle a CommonJS package that is loaded later has no exports by name.
+  const { default: undici } = await import('undici');
   const buildTcp: MakeConnector = (tcp) => undici.buildConnector(tcp as buildConnector.BuildOptions);
   const { resolve = resolveByName, makeConnector = buildTcp } = options;
   const connector = makeConnector({

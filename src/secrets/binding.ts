@@ -10,7 +10,7 @@ export interface Binding {
   header: string;
 }
 
-const namePattern = /^[A-Za-z][A-Za-z0-9_]{0,63}$/;
+const namePattern = /^[A-Z][A-Z0-9_]{0,63}$/;
 const minLength = 8;
 const maxLength = 8_000;
 const headerLimits = { headerCount: 1, headerBytes: 16_384 };
@@ -19,7 +19,7 @@ const headerLimits = { headerCount: 1, headerBytes: 16_384 };
 export function checkName(name: string): void {
   if (namePattern.test(name)) return;
   throw new WeaverError('bad_input', `${JSON.stringify(name.slice(0, 80))} is no name for a secret.`, {
-    hint: 'Use letters, digits and underscores, such as GITHUB_TOKEN.',
+    hint: 'Use capitals, digits and underscores, such as GITHUB_TOKEN.',
   });
 }
 

@@ -26,7 +26,7 @@ describe.concurrent('doctor', () => {
     const { code, stdout } = await runCli(['doctor', '--json'], { home });
     const parts: Part[] = JSON.parse(stdout).parts;
     expect(parts.map(({ part }) => part)).toEqual(
-      expect.arrayContaining(['node', 'home', 'database', 'sandbox', 'compiler', 'search']),
+      expect.arrayContaining(['node', 'home', 'database', 'secrets', 'sandbox', 'compiler', 'search']),
     );
     expect([code, parts.filter(({ state }) => state === 'broken')]).toEqual([0, []]);
   });
@@ -38,6 +38,20 @@ describe.concurrent('doctor', () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/^ok +node +v\d+/m);
     expect(stdout).toMatch(/^broken +database +\[database_damaged\] .*toolweaver\.db.* costs: ./m);
+  });
+
+  it('names secrets whose key is not there, and what that costs', async () => {
+    const home = makeHome();
+    const args = ['secret', 'set', 'TOKEN', '--host', 'api.example.com'];
+    expect((await runCli(args, { home, input: 'correct horse battery' })).code).toBe(0);
+    const sound = await runCli(['doctor'], { home });
+    expect(sound.stdout).toMatch(/^ok +secrets +1 kept, all open with the key of .*secrets\.key/m);
+    rmSync(join(home, 'secrets.key'));
+    const { code, stdout } = await runCli(['doctor'], { home });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /^broken +secrets +\[secret_unreadable\] TOKEN is under the key .* costs: skills that send them fail/m,
+    );
   });
 
   it.each(['child.js', 'quickjs.wasm'])('names the sandbox when its %s is missing', async (file) => {

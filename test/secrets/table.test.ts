@@ -139,6 +139,7 @@ describe('a secret', () => {
   it.each<[Partial<SecretDraft>, RegExp]>([
     [{ name: '' }, /no name for a secret/],
     [{ name: 'a b' }, /no name for a secret/],
+    [{ name: 'token' }, /no name for a secret/],
     [{ name: '1TOKEN' }, /no name for a secret/],
     [{ name: 'X}}{{secret:Y' }, /no name for a secret/],
     [{ name: 'A'.repeat(65) }, /no name for a secret/],
