@@ -460,35 +460,27 @@ describe('a bad server', () => {
     });
   });
 
-  it('cannot keep anybody waiting: not silent, not in the middle, not drop by drop', async () => {
-    const silent = await clientOf(() => {}, { headersMs: 300 });
-    await expect(silent.client.send({ url: api })).rejects.toMatchObject({
-      code: 'timed_out',
-      message: 'api.example.com did not begin to answer in time.',
-    });
-    const stops = await clientOf((_request, response) => void response.write('begin'), { idleMs: 300 });
-    await expect(stops.client.send({ url: api }).then(readBytes)).rejects.toMatchObject({
-      code: 'timed_out',
-      message: 'api.example.com stopped in the middle of its answer.',
-    });
-    const drips = await clientOf(
-      (_request, response) => {
-        const drop = setInterval(() => response.write('.'), 20);
-        response.on('close', () => clearInterval(drop));
-      },
-      { totalMs: 400 },
-    );
-    await expect(drips.client.send({ url: api }).then(readBytes)).rejects.toMatchObject({
-      code: 'timed_out',
-      message: 'The request took longer than 400 ms.',
-    });
-    const redirects = await clientOf(
-      (_request, response) => {
-        setTimeout(() => response.writeHead(302, { location: '/' }).end(), 150);
-      },
-      { totalMs: 400, redirects: 20 },
-    );
-    await expect(redirects.client.send({ url: api })).rejects.toMatchObject({ code: 'timed_out' });
+  it('cannot keep anybody waiting: not silent, not in the middle, not drop by drop, not by redirects', async () => {
+    const ends = async (handler: RequestListener, limits: Partial<NetLimits>, message: string) => {
+      const { client } = await clientOf(handler, limits);
+      const read = client.send({ url: api }).then(readBytes);
+      await expect(read).rejects.toMatchObject({ code: 'timed_out', message });
+    };
+    const drips: RequestListener = (_request, response) => {
+      const drop = setInterval(() => response.write('.'), 20);
+      response.on('close', () => clearInterval(drop));
+    };
+    const redirects: RequestListener = (_request, response) => {
+      setTimeout(() => response.writeHead(302, { location: '/' }).end(), 150);
+    };
+    const begins: RequestListener = (_request, response) => void response.write('begin');
+    const tooLong = 'The request took longer than 400 ms.';
+    await Promise.all([
+      ends(() => {}, { headersMs: 300 }, 'api.example.com did not begin to answer in time.'),
+      ends(begins, { idleMs: 300 }, 'api.example.com stopped in the middle of its answer.'),
+      ends(drips, { totalMs: 400 }, tooLong),
+      ends(redirects, { totalMs: 400, redirects: 20 }, tooLong),
+    ]);
   });
 
   it.each([
