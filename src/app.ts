@@ -15,8 +15,8 @@ import type { Log } from './log.ts';
 import { readRedisAddress } from './redis-address.ts';
 import { runFollowUps } from './runs/follow-ups.ts';
 import { createRunKeeper, type RunTimes } from './runs/keeper.ts';
-import { openQuickJs } from './sandbox/quickjs.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
+import { createEngines, type Engines } from './sandbox/engines.ts';
+import type { Engine, Sandbox } from './sandbox/sandbox.ts';
 import { createToolSearch, type ToolSearch } from './search/search.ts';
 import { createListing, type Listing } from './server/listing.ts';
 import { createSkillKind } from './skills/kind.ts';
@@ -41,7 +41,8 @@ export interface App {
   library: SaveParts;
   call: Call;
   listing: Listing;
-  sandbox: () => Sandbox;
+  sandbox: (engine?: Engine) => Sandbox;
+  engines: Engines;
   sink: EventSink;
   /** Started by what lasts: servers and `toolweaver worker`. */
   worker: Worker;
@@ -75,11 +76,8 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
   // A file of this machine is quicker than Redis.
   const texts = database.kind === 'sqlite' ? memory : cache;
   const sink = config.analyticsBackend.includes('sqlite') ? createSqliteSink(database, log, config.eventDays) : noSink;
-  let engine: Sandbox | undefined;
-  const sandbox = (): Sandbox => {
-    engine ??= openQuickJs({ ...(config.sandboxThreads && { threads: config.sandboxThreads }) });
-    return engine;
-  };
+  const engines = createEngines({ threads: config.sandboxThreads, denoPath: config.denoPath });
+  const sandbox = (engine: Engine = 'quickjs'): Sandbox => engines.of(engine);
 
   // The catalog holds built-in tools that look into it: they are handed how to reach it, not it.
   const kinds: EntryKinds = {
@@ -119,7 +117,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     const stopped = worker.stop(stopMs);
     await keeper.close();
     await stopped;
-    await engine?.close();
+    await engines.close();
     await sink.close();
     await redis?.close();
     await database.close();
@@ -143,6 +141,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     call,
     listing,
     sandbox,
+    engines,
     sink,
     worker,
     close,

@@ -100,6 +100,11 @@ export const settings = z.strictObject({
   sandboxThreads: setting(count(1, 64).optional(), 'Threads that run saved code. Default: one per core, 2 to 4.', {
     env: 'TOOLWEAVER_SANDBOX_THREADS',
   }),
+  denoPath: setting(
+    z.string().min(1).optional(),
+    'The Deno that runs skills which need more than the default engine. Default: the package deno, or the one on the PATH.',
+    { env: 'TOOLWEAVER_DENO' },
+  ),
   eventDays: setting(count(1, 3_650).default(90), 'Days for which call events are kept.', {
     env: 'TOOLWEAVER_EVENT_DAYS',
   }),

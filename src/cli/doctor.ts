@@ -54,6 +54,7 @@ async function appParts(cli: Cli): Promise<Part[]> {
       await redis(app),
       await part('secrets', 'skills that send them fail', () => secrets(app)),
       await part('sandbox', 'skills cannot run or be checked', () => sandbox(app)),
+      await deno(app),
       await part('compiler', 'skills cannot be saved', compiler),
       await part('search', 'tools cannot be found by words', () => search(app)),
     ]);
@@ -130,6 +131,8 @@ async function redis({ redis: link, database: { kind } }: App): Promise<Part> {
   const costs = `every process reads and counts by itself${news}`;
   if (!link) return { part: 'redis', state: 'absent', detail: 'REDIS_URL is not set', costs };
   return part('redis', costs, async () => `${link.place}, answers in ${(await link.check()).toFixed(1)} ms`);
+}
+
 async function secrets({ database, config }: App): Promise<string> {
   const ring = createKeyring(config);
   const [keys, kept] = [await ring.keys(), await listSecrets(database, localTenant)];
@@ -154,6 +157,16 @@ async function sandbox(app: App): Promise<string> {
   if (!result.ok) throw result.error;
   if (result.value !== 42) throw new Error(`answered ${JSON.stringify(result.value)} instead of 42`);
   return `quickjs, first call in ${Math.round(performance.now() - started)} ms`;
+}
+
+async function deno({ engines }: App): Promise<Part> {
+  const costs = 'skills that need more than the default engine cannot be saved or run';
+  const problem = await engines.problem('deno');
+  if (problem) return { part: 'deno', state: 'absent', detail: problem.message, costs };
+  return part('deno', costs, async () => {
+    const { file, version } = await engines.deno();
+    return `${version}, ${file}`;
+  });
 }
 
 async function compiler(): Promise<string> {

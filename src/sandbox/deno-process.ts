@@ -74,12 +74,10 @@ function spawnConfined({ file, limiter }: DenoPlace, memoryMb: number): ChildPro
   return spawn(command, rest, {
     cwd: distFile('sandbox'),
     // A folder that cannot be made: nothing is cached, nothing is read.
-    env: { DENO_DIR: '/dev/null/none', DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1', ...(limiter && pathToLimiter()) },
+    env: { DENO_DIR: '/dev/null/none', DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' },
     stdio: ['pipe', 'pipe', 'ignore'],
   });
 }
-
-const pathToLimiter = (): { PATH: string } => ({ PATH: process.env.PATH ?? '' });
 
 function take(line: string, hear: (message: FromChild) => void, kill: () => void): void {
   try {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { WeaverError } from '../errors.ts';
 import { packageRoot } from '../package.ts';
@@ -16,7 +16,7 @@ export interface DenoPlace {
   /** The program itself. */
   file: string;
   version: string;
-  /** A program that holds its memory where the system has one (prlimit). */
+  /** The program that holds its memory, where the system has it. */
   limiter?: string;
 }
 
@@ -25,11 +25,11 @@ export interface DenoPlace {
  * @throws WeaverError `not_supported` with the reason.
  */
 export async function findDeno(wanted: string | undefined): Promise<DenoPlace> {
-  const file = wanted ?? ofPackage() ?? onPath();
+  const file = wanted ?? ofPackage() ?? (await onPath());
   if (file === undefined) throw missing('it is not installed');
   const version = await versionOf(file);
   if (!isNewEnough(version)) throw missing(`${file} is ${version}, not ${least.join('.')} or later`);
-  return { file, version, ...(await memoryLimiter()) };
+  return { file, version, ...memoryLimiter() };
 }
 
 const missing = (reason: string, cause?: unknown): WeaverError =>
@@ -51,11 +51,11 @@ function ofPackage(): string | undefined {
   }
 }
 
-const onPath = (): string | undefined =>
-  (process.env.PATH ?? '')
-    .split(delimiter)
-    .flatMap((folder) => [join(folder, 'deno'), join(folder, 'deno.exe')])
-    .find(existsSync);
+const onPath = (): Promise<string | undefined> =>
+  run('deno', ['eval', 'console.log(Deno.execPath())'], { timeout: probeMs }).then(
+    ({ stdout }) => stdout.trim(),
+    () => undefined,
+  );
 
 async function versionOf(file: string): Promise<string> {
   try {
@@ -76,10 +76,7 @@ function isNewEnough(version: string): boolean {
 }
 
 // V8 does not count the bytes of its array buffers; the kernel does.
-async function memoryLimiter(): Promise<Pick<DenoPlace, 'limiter'>> {
-  if (process.platform !== 'linux') return {};
-  return run('prlimit', ['--version'], { timeout: probeMs }).then(
-    () => ({ limiter: 'prlimit' }),
-    () => ({}),
-  );
+function memoryLimiter(): Pick<DenoPlace, 'limiter'> {
+  const limiter = ['/usr/bin/prlimit', '/bin/prlimit'].find(existsSync);
+  return limiter === undefined ? {} : { limiter };
 }

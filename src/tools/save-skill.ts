@@ -53,15 +53,17 @@ async function withRun(
     const { example, ...ran } = await draftFromRun(database, principal, runId, Date.now());
     return { ...ran, ...draft, examples: isExample ? [...draft.examples, example] : draft.examples };
   }
-  if (isExample) throw missing('run_as_example needs from_run.');
-  if (draft.code === undefined || draft.input_schema === undefined) throw missing('code or input_schema is missing.');
-  return draft;
-}
-
-const missing = (message: string): WeaverError =>
-  new WeaverError('bad_input', `save_skill: ${message}`, {
+  const lacking = (['code', 'input_schema'] as const).filter((field) => draft[field] === undefined);
+  const problems = [
+    ...lacking.map((field) => `input.${field} is missing`),
+    ...(isExample ? ['input.run_as_example is of no use without from_run'] : []),
+  ];
+  if (problems.length === 0) return draft;
+  throw new WeaverError('bad_input', `save_skill: ${problems.join('; ')}`, {
     hint: 'Give code and input_schema, or from_run with the run_id that run_code answered.',
+    details: { problems },
   });
+}
 
 function answer({ review, ...saved }: Saved) {
   const passed = saved.examples.filter((example) => example.passed).length;

@@ -212,7 +212,9 @@ describe('save_skill { from_run }', () => {
     await expect(app.use('save_skill', { ...words, from_run: 'run_none' })).rejects.toMatchObject({
       code: 'not_found',
     });
-    await expect(app.use('save_skill', words)).rejects.toThrow('code or input_schema is missing');
-    await expect(app.use('save_skill', { ...draft(), run_as_example: true })).rejects.toThrow('needs from_run');
+    await expect(app.use('save_skill', words)).rejects.toThrow('input.code is missing; input.input_schema is missing');
+    await expect(app.use('save_skill', { ...draft(), run_as_example: true })).rejects.toThrow(
+      'of no use without from_run',
+    );
   });
 });
