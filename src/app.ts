@@ -81,7 +81,15 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
 
   // The catalog holds built-in tools that look into it: they are handed how to reach it, not it.
   const kinds: EntryKinds = {
-    skill: createSkillKind({ database, texts, sandbox, log, catalog: () => catalog, call: (request) => call(request) }),
+    skill: createSkillKind({
+      database,
+      texts,
+      sandbox,
+      log,
+      catalog: () => catalog,
+      call: (request) => call(request),
+      allowAnyHost: config.allowAnyHost,
+    }),
   };
   const source = createLibrarySource(database, () => catalog, kinds, log);
   const { search, follow } = createToolSearch(() => catalog);

@@ -56,6 +56,11 @@ export const settings = z.strictObject({
     'When a saved version waits for a person: risk (unless it can reach nothing and an example passes), always, auto (never).',
     { env: 'TOOLWEAVER_APPROVAL' },
   ),
+  allowAnyHost: setting(
+    z.preprocess(toBoolean, z.boolean()).default(false),
+    'Whether a skill may declare `*`, any host, as the place that its requests go to.',
+    { env: 'TOOLWEAVER_ALLOW_ANY_HOST' },
+  ),
   callTimeoutMs: setting(
     count(100, 86_400_000).default(300_000),
     'Longest time for one call, nested calls included, in milliseconds.',

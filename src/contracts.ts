@@ -46,14 +46,17 @@ export type Content =
 /** Exact versions of what an entry uses: name → version and seal. */
 export type Lock = Readonly<Record<string, { version: string; seal: string }>>;
 
-/** A host that code may reach. */
+/** A host that code may send requests to. An allowed host is itself an exit: whatever the code knows can go there. */
 export interface NetCapability {
+  /** In small letters, as DNS has it: a name, `*.example.com` (its sub-domains, not itself), an address, or `*` for any. */
   host: string;
+  /** In capitals and sorted; any where absent. */
   methods?: string[];
+  /** Sorted; the default port of http or https where absent. */
   ports?: number[];
 }
 
-/** A secret that the host process may fill in for code: only for this host, in this header, over https. */
+/** A secret that the host process may fill in for code: only for this host, in this header (small letters), over https. */
 export interface SecretCapability {
   name: string;
   host: string;
@@ -73,6 +76,9 @@ export interface Capabilities {
   tools: ToolCapability[];
   files: 'none' | 'read' | 'write';
 }
+
+/** What code may reach beside tools. */
+export type Reach = Pick<Capabilities, 'net' | 'secrets' | 'files'>;
 
 /** What a version can reach, its locked dependencies included; the later the riskier. */
 export const risks = ['none', 'reads', 'writes', 'secrets', 'open_network'] as const;

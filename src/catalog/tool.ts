@@ -1,4 +1,14 @@
-import type { CallRequest, Capabilities, JsonSchema, Lock, Outcome, Progress, Risk, Scope } from '../contracts.ts';
+import type {
+  CallRequest,
+  Capabilities,
+  JsonSchema,
+  Lock,
+  Outcome,
+  Progress,
+  Reach,
+  Risk,
+  Scope,
+} from '../contracts.ts';
 
 export type ToolKind = 'builtin' | 'skill' | 'workflow' | 'upstream' | 'agent';
 
@@ -39,6 +49,8 @@ export interface Tool {
   readonly seal?: string;
   readonly lock?: Lock;
   readonly capabilities?: Capabilities;
+  /** What it and all that it calls reach beside tools; absent where that is nothing. */
+  readonly reach?: Reach;
   /** Only of tools that hand their call to another (`call_tool`): which one, and whether it must be read-only. */
   forward?(input: unknown): { tool: string; version?: string; input: unknown; onlyReading: boolean };
   /** Only of the tool that answers a run (`answer_run`): the run that goes on, and with which answer. */
@@ -51,14 +63,14 @@ export interface Tool {
   run(input: unknown, ctx: ToolContext): Promise<Outcome>;
 }
 
-/** The hints that follow from a risk. */
-export function annotationsOf(risk: Risk): ToolAnnotations {
+/** The hints that follow from a risk and a reach. */
+export function annotationsOf(risk: Risk, reach?: Reach): ToolAnnotations {
   const isReadOnly = risk === 'none' || risk === 'reads';
   return {
     readOnlyHint: isReadOnly,
     destructiveHint: !isReadOnly,
     idempotentHint: isReadOnly,
-    openWorldHint: risk === 'open_network' || risk === 'secrets',
+    openWorldHint: risk === 'open_network' || risk === 'secrets' || (reach?.net.length ?? 0) > 0,
   };
 }
 

@@ -3,6 +3,7 @@ import { WeaverError } from '../errors.ts';
 import { isSameJson } from '../json.ts';
 import { shortText } from '../text/clean.ts';
 import type { Manifest } from './kind.ts';
+import { compareReach, noReach } from './reach.ts';
 
 export type Bump = 'first' | 'major' | 'patch';
 
@@ -19,7 +20,8 @@ interface Latest {
 }
 
 /**
- * The version that a draft becomes: 1.0.0 at first, then major when a schema changed, else patch; or the wanted one.
+ * The version that a draft becomes: 1.0.0 at first, then major when a schema changed or it can reach
+ * more, else patch; or the wanted one.
  * @throws WeaverError `bad_input` when the wanted version is none, not above the latest, or too small a step.
  */
 export function nextVersion(draft: Manifest, latest: Latest | undefined, wanted: string | undefined): Next {
@@ -38,10 +40,18 @@ const isPlain = (version: string): boolean => valid(version) === version && /^\d
 
 function leastBump(draft: Manifest, latest: Latest | undefined): Next {
   if (!latest) return { version: '1.0.0', bump: 'first', reasons: ['first version'] };
-  const reasons = latest.manifest ? schemaChanges(draft, latest.manifest) : ['the version before cannot be read'];
+  const reasons = latest.manifest ? changes(draft, latest.manifest) : ['the version before cannot be read'];
   const bump = reasons.length > 0 ? 'major' : 'patch';
   return { version: inc(latest.version, bump) ?? latest.version, bump, reasons };
 }
+
+const changes = (draft: Manifest, before: Manifest): string[] => [
+  ...schemaChanges(draft, before),
+  ...compareReach(granted(before), granted(draft)).added.map((words) => `it now ${words}`),
+];
+
+/** All that a version may reach, through what it calls too. */
+const granted = ({ capabilities, reach }: Manifest) => ({ ...noReach, ...reach, tools: capabilities.tools });
 
 function schemaChanges(draft: Manifest, before: Manifest): string[] {
   const isSameInput = isSameJson(draft.input, before.input);

@@ -5,8 +5,9 @@ import { WeaverError } from '../errors.ts';
 import type { Database } from '../store/database.ts';
 import type { Db } from '../store/tables.ts';
 import { shortText } from '../text/clean.ts';
-import { findRing, resolveUses } from './dependencies.ts';
+import { findRing, resolveUses, riskier } from './dependencies.ts';
 import type { EntryKinds, ExampleResult, Inspected, KindName, Manifest, ToolUse } from './kind.ts';
+import { isNoReach, joinReach, reachRisk } from './reach.ts';
 import { findEntry } from './table.ts';
 
 const maxFindings = 50;
@@ -46,11 +47,11 @@ export async function checkDraft(parts: CheckParts, request: DraftRequest): Prom
   if (!kind) throw new WeaverError('not_supported', `This ToolWeaver keeps no ${request.kind}s.`);
   await refuseTakenName(database.read, catalog, principal.tenant, name, request.kind);
   const inspected = await kind.inspect(request.draft);
-  const { findings, lock, tools, risk } = await checkUses(parts, request, inspected);
+  const { findings, lock, tools, reach, risk } = await checkUses(parts, request, inspected);
   const { manifest: inner, texts, examples } = inspected;
   if (!inner || !texts || findings.some(isError)) return { findings: firstOf(findings), examples: [], risk };
-  const capabilities = { net: [], secrets: [], tools, files: 'none' as const };
-  const manifest: Manifest = { ...inner, capabilities, risk, lock };
+  const capabilities = { ...inspected.reach, tools };
+  const manifest: Manifest = { ...inner, capabilities, ...(!isNoReach(reach) && { reach }), risk, lock };
   const proof = await kind.prove(manifest, { compiled: texts.compiled, examples }, principal, signal);
   const checked = { findings: firstOf([...findings, ...proof.findings]), examples: proof.results, risk };
   return checked.findings.some(isError) ? checked : { ...checked, sound: { manifest, texts } };
@@ -64,9 +65,11 @@ async function checkUses({ database, catalog }: CheckParts, request: DraftReques
   const callsItself = inspected.uses.some((use) => use.name === name);
   const others = inspected.uses.filter((use) => use.name !== name);
   const { findings, ...resolved } = await resolveUses(where, others);
+  const reach = joinReach(inspected.reach, resolved.reach);
+  const risk = riskier(reachRisk(reach), resolved.risk);
   const ring = callsItself ? [name, name] : await findRing(where.db, where.tenant, name, resolved.lock);
   const ringFindings = ring ? [ringFinding(ring, inspected.uses)] : [];
-  return { ...resolved, findings: [...inspected.findings, ...findings, ...ringFindings] };
+  return { ...resolved, reach, risk, findings: [...inspected.findings, ...findings, ...ringFindings] };
 }
 
 const isError = (finding: Finding): boolean => finding.severity === 'error';

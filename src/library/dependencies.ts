@@ -1,16 +1,18 @@
 import { maxSatisfying, satisfies, validRange } from 'semver';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
-import { type Capabilities, type Finding, type Lock, type Risk, risks } from '../contracts.ts';
+import { type Capabilities, type Finding, type Lock, type Reach, type Risk, risks } from '../contracts.ts';
 import type { Db } from '../store/tables.ts';
 import { shortText } from '../text/clean.ts';
 import type { ToolUse } from './kind.ts';
+import { joinReach, noReach } from './reach.ts';
 import { getVersion, listVersions, lockOf, runnableStates, type Version } from './table.ts';
 
-/** What a draft's uses come to: exact versions, the capability that grants them, and the risk that they bring. */
+/** What a draft's uses come to: exact versions, the capability that grants them, and the reach and risk that they bring. */
 export interface Resolved {
   lock: Lock;
   tools: Capabilities['tools'];
+  reach: Reach;
   risk: Risk;
   findings: Finding[];
 }
@@ -26,6 +28,7 @@ export async function resolveUses(where: Where, uses: readonly ToolUse[]): Promi
   const lock: Record<string, { version: string; seal: string }> = {};
   const tools: Capabilities['tools'] = [];
   const findings: Finding[] = [];
+  let reach = noReach;
   let risk: Risk = 'none';
   for (const use of uses) {
     const found = await resolveUse(where, use);
@@ -35,9 +38,11 @@ export async function resolveUses(where: Where, uses: readonly ToolUse[]): Promi
     }
     risk = riskier(risk, found.risk);
     tools.push({ name: use.name, range: found.range });
-    if (found.locked) lock[use.name] = { version: found.locked.version, seal: found.locked.seal };
+    if (!found.locked) continue;
+    lock[use.name] = { version: found.locked.version, seal: found.locked.seal };
+    reach = joinReach(reach, found.locked.manifest?.reach ?? noReach);
   }
-  return { lock, tools, risk, findings };
+  return { lock, tools, reach, risk, findings };
 }
 
 type Found = { risk: Risk; range: string; locked?: Version } | { finding: Finding };
@@ -86,7 +91,8 @@ const problem = ({ line, column }: ToolUse, rule: string, what: string, remedy: 
   finding: { rule, severity: 'error', where: 'code', line, column, message: `line ${line}: ${what}`, remedy },
 });
 
-const riskier = (a: Risk, b: Risk): Risk => (risks.indexOf(a) >= risks.indexOf(b) ? a : b);
+/** The riskier of two. */
+export const riskier = (a: Risk, b: Risk): Risk => (risks.indexOf(a) >= risks.indexOf(b) ? a : b);
 
 /** The ring that a lock would close around `name`, as the names from it to itself, or undefined. */
 export async function findRing(db: Db, tenant: string, name: string, lock: Lock): Promise<string[] | undefined> {

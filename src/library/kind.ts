@@ -1,5 +1,5 @@
 import type { Tool } from '../catalog/tool.ts';
-import type { Capabilities, Finding, JsonSchema, Lock, Principal, Risk } from '../contracts.ts';
+import type { Capabilities, Finding, JsonSchema, Lock, Principal, Reach, Risk } from '../contracts.ts';
 import type { Engine, Limits } from '../sandbox/sandbox.ts';
 
 export type KindName = 'skill' | 'workflow';
@@ -22,7 +22,9 @@ export interface Manifest {
   engine: Engine;
   limits: Limits;
   capabilities: Capabilities;
-  /** What it can reach, its locked dependencies included. */
+  /** What it and its locked dependencies reach beside tools; absent where that is nothing. */
+  reach?: Reach;
+  /** What follows from that and from the tools that it calls. */
   risk: Risk;
   /** sha256 of the source as its author wrote it, of what runs, and of the examples' canonical JSON. */
   source: string;
@@ -56,9 +58,11 @@ export interface ToolUse {
 /** A draft as far as it can be judged without running it. */
 export interface Inspected {
   /** Absent when the findings leave nothing to go on with. */
-  manifest?: Omit<Manifest, 'lock' | 'capabilities' | 'risk'>;
+  manifest?: Omit<Manifest, 'lock' | 'capabilities' | 'reach' | 'risk'>;
   findings: Finding[];
   uses: ToolUse[];
+  /** What the draft declares to reach by itself. */
+  reach: Reach;
   /** The texts that the manifest names by hash; absent like the manifest. */
   texts?: { source: string; compiled: string; examples: string };
   examples: Example[];

@@ -1,12 +1,13 @@
 import { findingLine } from '../catalog/finding.ts';
 import type { Finding } from '../contracts.ts';
 import { shortText } from '../text/clean.ts';
+import { exitWarning, type ReachChange } from './reach.ts';
 import type { PartDiff, ReviewView } from './review-view.ts';
 
 const maxWords = 2_000;
 
 /** A review as a person reads it: what, why, the differences part by part, findings, who depends on it. */
-export async function reviewText({ review, against, risk, parts, dependents }: ReviewView): Promise<string> {
+export async function reviewText({ review, against, risk, reach, parts, dependents }: ReviewView): Promise<string> {
   const { createTwoFilesPatch } = await import('diff');
   const { id, subject, state, evidence, openedAt, openedBy, decisions } = review;
   const findings = Array.isArray(evidence.findings) ? (evidence.findings as Finding[]) : [];
@@ -21,6 +22,7 @@ export async function reviewText({ review, against, risk, parts, dependents }: R
     `against ${against ?? 'nothing: no version is active'}`,
     `checks  ${examples.filter((one) => one.passed).length} of ${examples.length} examples passed`,
     `used by ${dependents.length === 0 ? 'nothing' : dependents.join(', ')}`,
+    ...reachLines(reach),
     ...(findings.length === 0 ? [] : ['', 'Findings:', ...findings.map(findingLine)]),
     ...decisions.map(
       (one) =>
@@ -29,6 +31,18 @@ export async function reviewText({ review, against, risk, parts, dependents }: R
     '',
     ...parts.map((part) => partText(part, against === undefined ? undefined : createTwoFilesPatch)),
   ].join('\n');
+}
+
+// Everything that it may do, what is new first: a reviewer says yes to all of it.
+function reachLines({ added, removed, kept }: ReachChange): string[] {
+  const lines = [
+    ...added.map((words) => `+ ${words}`),
+    ...removed.map((words) => `- no longer ${words}`),
+    ...kept.map((words) => `  ${words}`),
+  ];
+  if (lines.length === 0) return ['reach   nothing beside its input'];
+  const isExit = [...added, ...kept].some((words) => words.startsWith('sends '));
+  return ['', 'Reach (+ is new; never the environment):', ...lines, ...(isExit ? [exitWarning] : [])];
 }
 
 type MakePatch = typeof import('diff').createTwoFilesPatch;

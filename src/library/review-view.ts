@@ -1,6 +1,7 @@
 import { getReview, type Review } from '../approval/reviews.ts';
 import { getBlob } from '../store/blobs.ts';
 import type { Db } from '../store/tables.ts';
+import { compareReach, noReach, type ReachChange } from './reach.ts';
 import { sealedManifest } from './seal.ts';
 import { dependentsOf, getVersion, listVersions, type Version } from './table.ts';
 
@@ -17,6 +18,8 @@ export interface ReviewView {
   /** The version that runs now, if any. */
   against?: string;
   risk: string;
+  /** What it may do beside computing, through what it calls too, and how that differs from the active version. */
+  reach: ReachChange;
   parts: PartDiff[];
   /** Entries that use this one. */
   dependents: string[];
@@ -42,10 +45,16 @@ export async function viewReview(db: Db, tenant: string, id: string): Promise<Re
     review,
     ...(active && { against: active.version }),
     risk: proposed?.risk ?? 'unknown',
+    reach: compareReach(grantedTo(active), grantedTo(proposed)),
     parts,
     dependents: [...new Set(users.map((user) => `${user.name}@${user.version}`))],
   };
 }
+
+const grantedTo = (version: Version | undefined) => {
+  const manifest = version && sealedManifest(version);
+  return { ...noReach, ...manifest?.reach, tools: manifest?.capabilities.tools ?? [] };
+};
 
 // Every field of the sealed manifest is shown: longer texts as they are, not by their hash.
 async function partsOf(db: Db, tenant: string, version: Version): Promise<Record<string, string>> {

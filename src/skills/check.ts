@@ -1,10 +1,12 @@
 import type { File } from '@babel/types';
 import { checkDescription, checkName } from '../catalog/definition.ts';
+import { type Declared, readCapabilities } from '../code/capabilities.ts';
 import { checkProgram } from '../code/check-program.ts';
-import { findTools } from '../code/dependencies.ts';
 import { parseProgram, tooDeep } from '../code/parse.ts';
 import { readProgram } from '../code/program.ts';
 import { compileProgram } from '../code/strip.ts';
+import { compareUses } from '../code/undeclared.ts';
+import { findUses, type NamedTool } from '../code/uses.ts';
 import type { Finding } from '../contracts.ts';
 import { byteLength, canonicalJson, isWithinDepth, sha256 } from '../json.ts';
 import type { Inspected, ToolUse } from '../library/kind.ts';
@@ -15,18 +17,39 @@ import { type SkillDraft, skillDraft } from './draft.ts';
 const maxExampleDepth = 64;
 const maxExamplesBytes = 1_000_000;
 
-/** Judges a skill's draft without running it: names, schemas, texts, source, and what tools it names. */
-export async function inspectSkill(input: unknown): Promise<Inspected> {
+/** What a skill may declare, as the settings have it. */
+export interface SkillRules {
+  allowAnyHost: boolean;
+}
+
+/** Judges a skill's draft without running it: names, schemas, texts, source, and what that reaches for and declares. */
+export async function inspectSkill(input: unknown, rules: SkillRules): Promise<Inspected> {
   const draft = skillDraft.parse(input);
-  const findings = [...checkWords(draft), ...(await checkSchemas(draft)), ...checkExamples(draft)];
-  const { uses, compiled, findings: aboutCode } = await inspectCode(draft);
-  findings.push(...aboutCode);
+  const { declared, findings: aboutCapabilities } = readCapabilities(draft.capabilities ?? {}, rules);
+  const { net, secrets, files, tools } = declared;
+  const code = await inspectCode(draft, declared);
+  const findings = [
+    ...checkWords(draft),
+    ...(await checkSchemas(draft)),
+    ...checkExamples(draft),
+    ...aboutCapabilities,
+    ...code.findings,
+  ];
+  const { compiled } = code;
+  const judged = { findings, uses: ranged(code.uses, tools), reach: { net, secrets, files }, examples: draft.examples };
   const isSound = compiled !== undefined && findings.every((finding) => finding.severity !== 'error');
-  if (!isSound) return { findings, uses, examples: draft.examples };
+  if (!isSound) return judged;
   const examples = canonicalJson(draft.examples);
   const texts = { source: draft.code, compiled, examples };
-  return { findings, uses, texts, examples: draft.examples, manifest: toManifest(draft, texts) };
+  return { ...judged, texts, manifest: toManifest(draft, texts) };
 }
+
+/** Uses without a range of their own have the declared one. */
+const ranged = (uses: readonly NamedTool[], tools: Declared['tools']): ToolUse[] =>
+  uses.map((use) => {
+    const range = tools?.find(({ name }) => name === use.name)?.range;
+    return use.range === undefined && range !== undefined && range !== '*' ? { ...use, range } : use;
+  });
 
 function toManifest(draft: SkillDraft, texts: NonNullable<Inspected['texts']>): NonNullable<Inspected['manifest']> {
   return {
@@ -101,25 +124,25 @@ const isJson = (value: unknown): boolean =>
     : typeof value !== 'number' || Number.isFinite(value);
 
 interface InspectedCode {
-  uses: ToolUse[];
+  uses: NamedTool[];
   compiled?: string;
   findings: Finding[];
 }
 
-async function inspectCode(draft: SkillDraft): Promise<InspectedCode> {
+async function inspectCode(draft: SkillDraft, declared: Declared): Promise<InspectedCode> {
   const { ast, findings } = await parseProgram(draft.code, draft.language);
   if (!ast || findings.length > 0) return { uses: [], findings };
-  const { uses, findings: inspected } = await inspectTree(ast);
+  const { uses, findings: inspected } = await inspectTree(ast, declared);
   const compiled = await compileProgram(draft.code, draft.language);
   if ('findings' in compiled) return { uses, findings: [...inspected, ...compiled.findings] };
   return { uses, compiled: compiled.text, findings: inspected };
 }
 
-async function inspectTree(ast: File): Promise<InspectedCode> {
+async function inspectTree(ast: File, declared: Declared): Promise<InspectedCode> {
   try {
     const program = await readProgram(ast);
-    const tools = findTools(program);
-    return { uses: tools.uses, findings: [...checkProgram(program), ...tools.findings] };
+    const { uses, findings } = findUses(program);
+    return { uses: uses.tools, findings: [...checkProgram(program), ...findings, ...compareUses(uses, declared)] };
   } catch (error) {
     if (error instanceof RangeError) return { uses: [], findings: tooDeep().findings };
     throw error;

@@ -11,6 +11,44 @@ const exampleSchema = z.strictObject({
     .describe('What tools with risk answer while this example is checked: tool name → output.'),
 });
 
+const capabilities = z.strictObject({
+  net: z
+    .array(
+      z.union([
+        z.string().min(1).max(300),
+        z.strictObject({
+          host: z.string().min(1).max(260),
+          methods: z.array(z.string().max(20)).max(10).optional(),
+          ports: z.array(z.int()).max(20).optional(),
+        }),
+      ]),
+    )
+    .max(50)
+    .optional()
+    .describe('Hosts for ctx.fetch: "GET api.github.com", "*.example.com:8443", or { host, methods, ports }.'),
+  secrets: z
+    .array(
+      z.union([
+        z.string().min(1).max(400),
+        z.strictObject({
+          name: z.string().min(1).max(100),
+          host: z.string().min(1).max(260).optional(),
+          header: z.string().min(1).max(100).optional(),
+        }),
+      ]),
+    )
+    .max(50)
+    .optional()
+    .describe('Secrets by name, each bound to a host and header: "GITHUB_TOKEN@api.github.com:authorization".'),
+  tools: z
+    .array(z.string().min(1).max(200))
+    .max(200)
+    .optional()
+    .describe('Tools, as name or name@^1. Default: those that the code names.'),
+  files: z.enum(['none', 'read', 'write']).optional().describe('Use of ctx.files, a workspace of its own.'),
+  env: z.literal('none').optional().describe('Always none.'),
+});
+
 /** What somebody asks to save as a skill. */
 export const skillDraft = z.strictObject({
   name: z
@@ -36,6 +74,9 @@ export const skillDraft = z.strictObject({
     .record(z.string(), json)
     .optional()
     .describe('JSON Schema of the output; type "object" at the root.'),
+  capabilities: capabilities
+    .optional()
+    .describe('What the code may reach beside its input. Default: only the tools it names.'),
   examples: z
     .array(exampleSchema)
     .max(20)

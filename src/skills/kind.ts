@@ -1,13 +1,14 @@
 import type { EntryKind } from '../library/kind.ts';
-import { inspectSkill } from './check.ts';
+import { inspectSkill, type SkillRules } from './check.ts';
 import { type ExampleParts, proveExamples } from './examples.ts';
 import { toProgram } from './host.ts';
 import { createSkillTool, type SkillParts } from './run.ts';
+import { refuseUnwired } from './unwired.ts';
 
 /** Skills, as the library keeps them. */
-export function createSkillKind(parts: SkillParts & ExampleParts): EntryKind {
+export function createSkillKind(parts: SkillParts & ExampleParts & SkillRules): EntryKind {
   return {
-    inspect: inspectSkill,
+    inspect: async (draft) => refuseUnwired(await inspectSkill(draft, parts)),
     prove(manifest, { compiled, examples }, principal, signal) {
       const program = toProgram(manifest, compiled);
       return proveExamples(parts, { manifest, program, principal, signal }, examples);

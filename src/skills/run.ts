@@ -28,7 +28,7 @@ interface Sealed {
 /** The callable tool of a skill's version. Its code is loaded at the first call and checked against its seal. */
 export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
   const { tenant, manifest, version, seal } = sealed;
-  const { risk } = manifest;
+  const { risk, reach } = manifest;
   let program: Promise<Program> | undefined;
   const load = (): Promise<Program> => {
     program ??= loadProgram(parts, tenant, manifest).catch((error: unknown) => {
@@ -45,13 +45,14 @@ export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
     description: manifest.description,
     input: manifest.input,
     ...(manifest.output && { output: manifest.output }),
-    annotations: annotationsOf(risk),
+    annotations: annotationsOf(risk, reach),
     version,
     needs: 'call',
     risk,
     seal,
     lock: manifest.lock,
     capabilities: manifest.capabilities,
+    ...(reach && { reach }),
     words: { useWhen: manifest.useWhen, exampleRequests: manifest.exampleRequests, tags: manifest.tags },
     run: async (input, ctx) => runSkill(parts, manifest, await load(), input, ctx),
   };

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { type Catalog, splitName, type ToolSource, unknownTool } from '../catalog/catalog.ts';
 import { mayUse } from '../catalog/grants.ts';
 import type { Tool } from '../catalog/tool.ts';
+import type { Capabilities } from '../contracts.ts';
 import { sealedManifest } from '../library/seal.ts';
 import { getVersion, listVersions } from '../library/table.ts';
 import { compactSignature } from '../search/signature.ts';
@@ -49,7 +50,7 @@ export function describeTool({ catalog, source, database, texts }: DescribeParts
 }
 
 function describe(tool: Tool) {
-  const { name, kind, title, description, version, risk, annotations, input, output, lock, capabilities, seal } = tool;
+  const { name, kind, title, description, version, risk, annotations, input, output, lock, seal } = tool;
   return {
     name,
     kind,
@@ -61,10 +62,17 @@ function describe(tool: Tool) {
     annotations,
     input_schema: input,
     ...(output && { output_schema: output }),
-    ...(capabilities && { uses: capabilities.tools, lock }),
+    ...(tool.capabilities && { ...described(tool.capabilities), lock }),
+    ...(tool.reach && { reach: tool.reach }),
     ...(seal !== undefined && { seal }),
   };
 }
+
+/** What its own code was granted; `reach` adds what it calls. */
+const described = ({ tools, net, secrets, files }: Capabilities) => ({
+  uses: tools,
+  capabilities: { net, secrets, files, env: 'none' },
+});
 
 async function describeEntry(from: { db: Db; cache: Cache }, tenant: string, tool: Tool, withCode: boolean) {
   if (tool.kind !== 'skill' || tool.version === undefined) return {};

@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import type { Reach } from '../../src/contracts.ts';
 import { nextVersion } from '../../src/library/bump.ts';
 import type { Manifest } from '../../src/library/kind.ts';
 
 const manifest = (fields: Partial<Manifest> = {}): Manifest =>
-  ({ name: 'a', input: { type: 'object' }, output: { type: 'object' }, ...fields }) as Manifest;
+  ({
+    name: 'a',
+    input: { type: 'object' },
+    output: { type: 'object' },
+    capabilities: { net: [], secrets: [], tools: [], files: 'none' },
+    ...fields,
+  }) as Manifest;
 const before = (version: string, fields?: Partial<Manifest>) => ({ version, manifest: manifest(fields) });
 
 describe('the next version', () => {
@@ -18,10 +25,51 @@ describe('the next version', () => {
     ['the input schema changed', { input: { type: 'object', title: 'x' } }, '2.0.0', 'major'],
     ['the output schema changed', { output: { type: 'object', title: 'x' } }, '2.0.0', 'major'],
     ['the output schema came', { output: undefined }, '2.0.0', 'major'],
+    ['it reaches less', { reach: { net: [{ host: 'a.example' }], secrets: [], files: 'write' } }, '1.2.4', 'patch'],
   ] as const)('when %s', (_, fields, version, bump) => {
     expect(nextVersion(manifest(), before('1.2.3', fields as Partial<Manifest>), undefined)).toMatchObject({
       version,
       bump,
+    });
+  });
+
+  it.each<[string, Partial<Reach>, string]>([
+    ['a host', { net: [{ host: 'c.example' }] }, 'it now sends any request to c.example'],
+    ['a method', { net: [{ host: 'a.example', methods: ['POST'] }] }, 'it now sends POST requests to a.example'],
+    ['a port', { net: [{ host: 'b.example', ports: [8443] }] }, 'it now sends any request to b.example on port 8443'],
+    ['all sub-domains', { net: [{ host: '*.b.example' }] }, 'it now sends any request to any sub-domain of b.example'],
+    [
+      'a secret',
+      { secrets: [{ name: 'TOKEN', host: 'b.example', header: 'x-key' }] },
+      'it now has the secret TOKEN put into the header x-key of requests to b.example, over https',
+    ],
+    ['files to write', { files: 'write' }, 'it now reads and writes the files of its workspace'],
+  ])('is a major one for %s more to reach', (_, more, reason) => {
+    const reach: Reach = {
+      net: [{ host: 'a.example', methods: ['GET'] }, { host: 'b.example' }],
+      secrets: [],
+      files: 'read',
+    };
+    const next = nextVersion(manifest({ reach: { ...reach, ...more } }), before('1.2.3', { reach }), undefined);
+    expect(next).toEqual({ version: '2.0.0', bump: 'major', reasons: [reason] });
+    expect(() => nextVersion(manifest({ reach: { ...reach, ...more } }), before('1.2.3', { reach }), '1.3.0')).toThrow(
+      expect.objectContaining({ message: expect.stringContaining(reason) }),
+    );
+  });
+
+  it('is a major one for one more tool, and none for a narrower host, another range or a tool less', () => {
+    const tools = [{ name: 'b', range: '^1' }];
+    const capabilities = { net: [], secrets: [], tools, files: 'none' as const };
+    const reach: Reach = { net: [{ host: '*.a.example' }], secrets: [], files: 'none' };
+    const narrower: Reach = { ...reach, net: [{ host: 'b.a.example', methods: ['GET'] }] };
+    const old = before('1.2.3', { capabilities, reach });
+    const other = { ...capabilities, tools: [{ name: 'b', range: '^2' }] };
+    expect(nextVersion(manifest({ capabilities: other, reach: narrower }), old, undefined).bump).toBe('patch');
+    expect(nextVersion(manifest({ reach }), old, undefined).bump).toBe('patch');
+    const more = { ...capabilities, tools: [...tools, { name: 'c', range: '*' }] };
+    expect(nextVersion(manifest({ capabilities: more, reach }), old, undefined)).toMatchObject({
+      bump: 'major',
+      reasons: ['it now calls the tool c'],
     });
   });
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/contracts.ts';
-import { inspectSkill, titleOf } from '../../src/skills/check.ts';
+import { inspectSkill as inspect, titleOf } from '../../src/skills/check.ts';
 import { draft, testApp } from '../helpers/app.ts';
 
+const inspectSkill = (fields: unknown) => inspect(fields, { allowAnyHost: false });
 const object = (more: object) => ({ type: 'object', ...more });
 
 describe('a schema of a draft', () => {

@@ -1,37 +1,53 @@
 import type { NodePath } from '@babel/traverse';
 import type { Function as FunctionNode, LVal, Node, ObjectPattern } from '@babel/types';
 import type { Finding } from '../contracts.ts';
-import { placeOf } from './place.ts';
+import { type Request, readRequest } from './fetch-use.ts';
+import { literalText, staticName } from './literals.ts';
+import { type Place, placeOf } from './place.ts';
 import { functionOf, isTypeWrapper, type ProgramView } from './program.ts';
+import { findSecrets, type NamedSecret } from './secret-use.ts';
 
 /** A tool that a source names, with its place. */
-export interface NamedTool {
+export interface NamedTool extends Place {
   name: string;
   range?: string;
-  line: number;
-  column: number;
 }
 
-/** What an expression stands for: ctx itself, ctx.tools, ctx.call, or one tool. */
-type Meaning = 'ctx' | 'tools' | 'call' | { tool: string };
+/** All that a source reaches for, each with its place. */
+export interface Uses {
+  tools: NamedTool[];
+  requests: (Request & Place)[];
+  files: (Place & { access: 'read' | 'write' })[];
+  secrets: NamedSecret[];
+}
+
+/** What an expression stands for: ctx itself, one of its members, one tool, or one function of `ctx.files`. */
+type Meaning = 'ctx' | 'tools' | 'call' | 'fetch' | 'files' | { tool: string } | { file: string };
 
 interface Search {
   uses: Map<string, NamedTool>;
+  requests: Uses['requests'];
+  files: Uses['files'];
   findings: Finding[];
   /** What places were followed as already: code may call itself. */
   seen: WeakMap<Node, Set<string>>;
 }
 
 /**
- * Finds every tool that a program can call: `ctx.tools.name(…)` and `ctx.call('name@range', …)`, through aliases,
- * destructuring and the program's own functions. What cannot be followed is an error, since only tools that the source
- * names are granted.
+ * Finds all that a program can reach: `ctx.tools.name(…)`, `ctx.call('name@range', …)`, `ctx.fetch(…)` and `ctx.files`,
+ * through aliases, destructuring and the program's own functions, and the secrets that its texts name. What cannot be
+ * followed is an error, since only what the source names is granted.
  */
-export function findTools({ entry }: ProgramView): { uses: NamedTool[]; findings: Finding[] } {
-  const search: Search = { uses: new Map(), findings: [], seen: new WeakMap() };
+export function findUses({ root, entry }: ProgramView): { uses: Uses; findings: Finding[] } {
+  const search: Search = { uses: new Map(), requests: [], files: [], findings: [], seen: new WeakMap() };
   if (entry) followParameter(search, entry, 1, 'ctx');
-  const uses = [...search.uses.values()];
-  return { uses, findings: [...search.findings, ...oneRangeEach(uses)] };
+  const tools = [...search.uses.values()];
+  const { secrets, findings } = findSecrets(root);
+  const { requests, files } = search;
+  return {
+    uses: { tools, requests, files, secrets },
+    findings: [...search.findings, ...oneRangeEach(tools), ...findings],
+  };
 }
 
 function followParameter(search: Search, fn: NodePath<FunctionNode>, index: number, meaning: Meaning): void {
@@ -41,7 +57,7 @@ function followParameter(search: Search, fn: NodePath<FunctionNode>, index: numb
 
 /** True at the first time that this place is followed with this meaning. */
 function isNew({ seen }: Search, node: Node, meaning: Meaning): boolean {
-  const key = typeof meaning === 'object' ? `tool ${meaning.tool}` : meaning;
+  const key = JSON.stringify(meaning);
   const before = seen.get(node);
   if (before?.has(key)) return false;
   seen.set(node, (before ?? new Set()).add(key));
@@ -67,14 +83,14 @@ function followPattern(search: Search, pattern: NodePath<ObjectPattern>, meaning
     const name = staticName(property.get('key') as NodePath, property.node.computed);
     const member = memberOf(search, property, meaning, name);
     if (member) followTarget(search, property.get('value') as NodePath, member);
-    if (member && typeof member === 'object') addUse(search, property.node, member.tool);
+    if (member) addMember(search, property.node, member);
   }
 }
 
 /** Follows one place where the meaning is read. */
 function follow(search: Search, path: NodePath, meaning: Meaning): void {
   if (!isNew(search, path.node, meaning)) return;
-  if (typeof meaning === 'object') addUse(search, path.node, meaning.tool);
+  addMember(search, path.node, meaning);
   const parent = path.parentPath;
   if (!parent || isHarmless(parent, path)) return;
   if (isTransparent(parent, path)) return follow(search, parent, meaning);
@@ -93,7 +109,7 @@ function follow(search: Search, path: NodePath, meaning: Meaning): void {
 }
 
 function followCall(search: Search, call: NodePath, path: NodePath, meaning: Meaning): void {
-  if (path.key === 'callee') return meaning === 'call' ? addCall(search, call) : undefined;
+  if (path.key === 'callee') return addCall(search, call, meaning);
   const callee = call.get('callee') as NodePath;
   const before = (call.get('arguments') as NodePath[]).slice(0, Number(path.key));
   const fn = before.some((argument) => argument.isSpreadElement()) ? undefined : functionOf(callee);
@@ -104,24 +120,51 @@ function followCall(search: Search, call: NodePath, path: NodePath, meaning: Mea
 const members: ReadonlyMap<string, Meaning> = new Map([
   ['tools', 'tools'],
   ['call', 'call'],
+  ['fetch', 'fetch'],
+  ['files', 'files'],
 ]);
 
-/** What a member of the meaning stands for; undefined when it is nothing that reaches tools. */
+/** What a member of the meaning stands for; undefined when it is nothing that reaches anything. */
 function memberOf(search: Search, path: NodePath, meaning: Meaning, name: string | undefined): Meaning | undefined {
   if (typeof meaning === 'object') return undefined;
-  if (meaning === 'call') {
+  if (meaning === 'call' || meaning === 'fetch') {
     cannotFollow(search, path, meaning);
     return undefined;
   }
-  if (name !== undefined) return meaning === 'tools' ? { tool: name } : members.get(name);
-  const message = meaning === 'tools' ? 'the name of a tool is computed' : 'a member of ctx is computed';
-  search.findings.push(finding(path.node, 'dynamic_tool', message, namedLiterally));
+  if (name !== undefined) {
+    if (meaning === 'ctx') return members.get(name);
+    return meaning === 'tools' ? { tool: name } : { file: name };
+  }
+  const message = meaning === 'tools' ? 'the name of a tool is computed' : `a member of ${nameOf(meaning)} is computed`;
+  const rule = meaning === 'files' ? 'dynamic_files' : 'dynamic_tool';
+  search.findings.push(finding(path.node, rule, message, namedLiterally[meaning]));
   return undefined;
 }
 
-const namedLiterally = 'Name each tool in the source: ctx.tools.csv_summary(input).';
+const nameOf = (meaning: string): string => (meaning === 'ctx' ? 'ctx' : `ctx.${meaning}`);
 
-function addCall(search: Search, call: NodePath): void {
+const namedLiterally = {
+  ctx: 'Name each tool in the source: ctx.tools.csv_summary(input).',
+  tools: 'Name each tool in the source: ctx.tools.csv_summary(input).',
+  files: 'Name the function in the source: ctx.files.read(path).',
+};
+
+/** Notes what is reached by naming a member, also where it is not called at once. */
+function addMember(search: Search, node: Node, meaning: Meaning): void {
+  if (typeof meaning === 'string') return;
+  if ('tool' in meaning) addUse(search, node, meaning.tool);
+  // What is not known to only read is taken to write.
+  else search.files.push({ access: readers.includes(meaning.file) ? 'read' : 'write', ...placeOf(node) });
+}
+
+const readers: readonly string[] = ['read', 'list', 'stat', 'exists'];
+
+function addCall(search: Search, call: NodePath, meaning: Meaning): void {
+  if (meaning === 'call') addNamedCall(search, call);
+  if (meaning === 'fetch') search.requests.push({ ...readRequest(call), ...placeOf(call.node) });
+}
+
+function addNamedCall(search: Search, call: NodePath): void {
   const [first] = call.get('arguments') as NodePath[];
   const text = first && literalText(first);
   if (text === undefined) {
@@ -157,8 +200,7 @@ function oneRangeEach(uses: readonly NamedTool[]): Finding[] {
 
 function cannotFollow({ findings }: Search, path: NodePath, meaning: Meaning): void {
   if (typeof meaning === 'object') return;
-  const what = meaning === 'ctx' ? 'ctx' : `ctx.${meaning}`;
-  const message = `${what} goes where its use cannot be followed`;
+  const message = `${nameOf(meaning)} goes where its use cannot be followed`;
   const remedy = 'Use it directly, or hand it to a function that is called by its own name.';
   findings.push(finding(path.node, 'ctx_escapes', message, remedy));
 }
@@ -175,18 +217,6 @@ const base = (rule: string, message: string, remedy: string): Finding => ({
   message,
   remedy,
 });
-
-function staticName(key: NodePath, isComputed: boolean): string | undefined {
-  if (!isComputed && key.isIdentifier()) return key.node.name;
-  return literalText(key);
-}
-
-function literalText(path: NodePath): string | undefined {
-  if (path.isStringLiteral()) return path.node.value;
-  if (path.isTemplateLiteral() && path.node.expressions.length === 0)
-    return path.node.quasis[0]?.value.cooked ?? undefined;
-  return undefined;
-}
 
 /** True where the value is only looked at: tests, comparisons, statements of their own. */
 function isHarmless(parent: NodePath, path: NodePath): boolean {

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { findTools } from '../../src/code/dependencies.ts';
 import { type Language, parseProgram } from '../../src/code/parse.ts';
 import { readProgram } from '../../src/code/program.ts';
+import { findUses } from '../../src/code/uses.ts';
 
 async function find(source: string, language: Language = 'javascript') {
   const { ast, findings } = await parseProgram(source, language);
   if (!ast || findings.length > 0) throw new Error(`the source of a test does not parse: ${findings[0]?.message}`);
-  return findTools(await readProgram(ast));
+  const { uses, findings: found } = findUses(await readProgram(ast));
+  return { ...uses, uses: uses.tools, findings: found };
 }
 
 const inRun = (statements: string) => `export default async function run(input, ctx) {\n${statements}\n}`;
