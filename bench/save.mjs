@@ -15,8 +15,8 @@ import {
 const saves = 40;
 
 /**
- * A save with two examples: target < 500 ms, and over PostgreSQL < 20 ms more than over SQLite. The baseline is a bare MCP
- * call with the same input.
+ * A save with two examples: target < 500 ms, its type check < 150 ms, and over PostgreSQL < 20 ms more than over SQLite. The
+ * baseline is a bare MCP call with the same input.
  */
 export async function run() {
   const postgres = await startPostgres();
@@ -33,6 +33,9 @@ export async function run() {
   let n = 0;
   const next = () => draft(`save_${n++}`, { examples });
   const [saved, savedOver] = await inTurns(weaver, over, next);
+  const typed = await load(saves, 1, () => save(weaver.client, typescript({ ...next(), name: `typed_${n}` })));
+  const checked = await load(saves, 1, () => validate(weaver.client, typescript(next()), 'types'));
+  const read = await load(saves, 1, () => validate(weaver.client, typescript(next()), 'syntax'));
   const bare = await load(saves, 1, () => echo.client.callTool({ name: 'echo', arguments: next() }));
   table(
     ['what', 'first ms', 'p50 ms', 'p95 ms'],
@@ -40,6 +43,9 @@ export async function run() {
       ['bare SDK echo server, same input', '', percentile(bare.samples, 0.5), percentile(bare.samples, 0.95)],
       ['save_skill with two examples', first, percentile(saved, 0.5), percentile(saved, 0.95)],
       ...(over ? [['the same over PostgreSQL', '', percentile(savedOver, 0.5), percentile(savedOver, 0.95)]] : []),
+      ['the same in TypeScript', '', percentile(typed.samples, 0.5), percentile(typed.samples, 0.95)],
+      ['validate_skill, level types', '', percentile(checked.samples, 0.5), percentile(checked.samples, 0.95)],
+      ['validate_skill, level syntax', '', percentile(read.samples, 0.5), percentile(read.samples, 0.95)],
     ],
   );
   await over?.client.close();
@@ -69,4 +75,18 @@ async function startPostgres() {
   const server = await startPostgres({ fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' });
   const address = await server.createDatabase();
   return { env: { DATABASE_URL: address }, close: () => server.close() };
+}
+
+const typescript = (fields) => ({
+  ...fields,
+  language: 'typescript',
+  code: fields.code.replace('(input)', '(input: Input): Output').replace('item.v;', '(item.v ?? 0);'),
+});
+
+async function validate(client, fields, level) {
+  const result = await client.callTool({
+    name: 'call_tool',
+    arguments: { name: 'validate_skill', input: { ...fields, level } },
+  });
+  if (!result.structuredContent?.valid) throw new Error(result.content[0].text);
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { sql } from 'kysely';
 import { localTenant } from '../access/principals.ts';
 import type { App } from '../app.ts';
+import { tscVersion } from '../code/tsc.ts';
 import { toWeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
 import { runsUnderWay } from '../runs/table.ts';
@@ -56,6 +57,7 @@ async function appParts(cli: Cli): Promise<Part[]> {
       await part('sandbox', 'skills cannot run or be checked', () => sandbox(app)),
       await deno(app),
       await part('compiler', 'skills cannot be saved', compiler),
+      await part('type check', 'types of skills are not checked', async () => `typescript ${await tscVersion()}`),
       await part('search', 'tools cannot be found by words', () => search(app)),
     ]);
   } catch (error) {

@@ -6,12 +6,16 @@ import type { Database } from '../store/database.ts';
 import type { Db } from '../store/tables.ts';
 import { shortText } from '../text/clean.ts';
 import { findRing, resolveUses, riskier } from './dependencies.ts';
-import type { EntryKinds, ExampleResult, Inspected, KindName, Manifest, ToolUse } from './kind.ts';
+import type { EntryKinds, ExampleResult, Inspected, KindName, Manifest, Proof, ToolUse } from './kind.ts';
 import { isNoReach, joinReach, reachRisk } from './reach.ts';
 import { findEntry } from './table.ts';
 
 const maxFindings = 50;
 const moreFindings = 'more_findings';
+
+/** How far a draft is checked: its texts and source; its types too; its examples run as well. */
+export const checkLevels = ['syntax', 'types', 'exec'] as const;
+export type CheckLevel = (typeof checkLevels)[number];
 
 export interface DraftRequest {
   kind: KindName;
@@ -37,25 +41,35 @@ export interface Checked {
 }
 
 /**
- * Checks a draft from end to end, its examples included, and keeps nothing.
- * @throws WeaverError `name_taken`.
+ * Checks a draft, from end to end unless a lower level is asked for, and keeps nothing.
+ * @throws WeaverError `name_taken`, `cancelled`.
  */
-export async function checkDraft(parts: CheckParts, request: DraftRequest): Promise<Checked> {
+export async function checkDraft(
+  parts: CheckParts,
+  request: DraftRequest,
+  level: CheckLevel = 'exec',
+): Promise<Checked> {
   const { database, catalog, kinds } = parts;
   const { name, principal, signal } = request;
   const kind = kinds[request.kind];
   if (!kind) throw new WeaverError('not_supported', `This ToolWeaver keeps no ${request.kind}s.`);
   await refuseTakenName(database.read, catalog, principal.tenant, name, request.kind);
   const inspected = await kind.inspect(request.draft);
-  const { findings, lock, tools, reach, risk } = await checkUses(parts, request, inspected);
+  const { findings, lock, tools, reach, risk, signatures } = await checkUses(parts, request, inspected);
   const { manifest: inner, texts, examples } = inspected;
   if (!inner || !texts || findings.some(isError)) return { findings: firstOf(findings), examples: [], risk };
   const capabilities = { ...inspected.reach, tools };
   const manifest: Manifest = { ...inner, capabilities, ...(!isNoReach(reach) && { reach }), risk, lock };
-  const proof = await kind.prove(manifest, { compiled: texts.compiled, examples }, principal, signal);
-  const checked = { findings: firstOf([...findings, ...proof.findings]), examples: proof.results, risk };
+  // At once, so that the author hears of both: neither needs what the other finds.
+  const [types, proof] = await Promise.all([
+    level === 'syntax' ? [] : kind.checkTypes(manifest, texts.source, signatures, signal),
+    level === 'exec' ? kind.prove(manifest, { compiled: texts.compiled, examples }, principal, signal) : unproven,
+  ]);
+  const checked = { findings: firstOf([...findings, ...types, ...proof.findings]), examples: proof.results, risk };
   return checked.findings.some(isError) ? checked : { ...checked, sound: { manifest, texts } };
 }
+
+const unproven: Proof = Object.freeze({ results: [], findings: [] });
 
 /** What a draft's uses of tools come to, with all findings about it so far. */
 async function checkUses({ database, catalog }: CheckParts, request: DraftRequest, inspected: Inspected) {

@@ -1,6 +1,7 @@
 import { maxSatisfying, satisfies, validRange } from 'semver';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
+import type { ToolSignature } from '../code/context-type.ts';
 import { type Capabilities, type Finding, type Lock, type Reach, type Risk, risks } from '../contracts.ts';
 import type { Db } from '../store/tables.ts';
 import { shortText } from '../text/clean.ts';
@@ -14,6 +15,8 @@ export interface Resolved {
   tools: Capabilities['tools'];
   reach: Reach;
   risk: Risk;
+  /** What each takes and answers. */
+  signatures: ToolSignature[];
   findings: Finding[];
 }
 
@@ -27,6 +30,7 @@ interface Where {
 export async function resolveUses(where: Where, uses: readonly ToolUse[]): Promise<Resolved> {
   const lock: Record<string, { version: string; seal: string }> = {};
   const tools: Capabilities['tools'] = [];
+  const signatures: ToolSignature[] = [];
   const findings: Finding[] = [];
   let reach = noReach;
   let risk: Risk = 'none';
@@ -38,14 +42,16 @@ export async function resolveUses(where: Where, uses: readonly ToolUse[]): Promi
     }
     risk = riskier(risk, found.risk);
     tools.push({ name: use.name, range: found.range });
+    signatures.push({ name: use.name, ...found.schemas });
     if (!found.locked) continue;
     lock[use.name] = { version: found.locked.version, seal: found.locked.seal };
     reach = joinReach(reach, found.locked.manifest?.reach ?? noReach);
   }
-  return { lock, tools, reach, risk, findings };
+  return { lock, tools, reach, risk, signatures, findings };
 }
 
-type Found = { risk: Risk; range: string; locked?: Version } | { finding: Finding };
+type Schemas = Pick<ToolSignature, 'input' | 'output'>;
+type Found = { risk: Risk; range: string; schemas: Schemas; locked?: Version } | { finding: Finding };
 
 async function resolveUse(where: Where, use: ToolUse): Promise<Found> {
   const listed = where.catalog.get(where.tenant, use.name);
@@ -60,18 +66,20 @@ async function resolveUse(where: Where, use: ToolUse): Promise<Found> {
     return problem(use, 'unknown_tool', `there is no tool named ${shortText(use.name)}`, remedy);
   }
   const { locked, range } = choose(versions, use.range);
-  if (locked) return { risk: locked.risk, range, locked };
+  if (locked) return { risk: locked.risk, range, schemas: schemasOf(locked.manifest), locked };
   const have = versions.slice(0, 10).map((version) => `${version.version} (${version.state})`);
   const message = `no approved version of ${use.name} fits ${range}; there are ${have.join(', ')}`;
   return problem(use, 'unusable_version', message, 'Have it reviewed, or ask for another range.');
 }
+
+const schemasOf = (one: Schemas | undefined): Schemas => ({ input: one?.input ?? {}, output: one?.output });
 
 function resolveBuiltin(tool: Tool, use: ToolUse): Found {
   if (tool.forward) {
     const remedy = 'Name the tool itself: ctx.tools.<name>(input).';
     return problem(use, 'dynamic_tool', `${use.name} can reach any tool`, remedy);
   }
-  if (use.range === undefined) return { risk: tool.risk, range: '*' };
+  if (use.range === undefined) return { risk: tool.risk, range: '*', schemas: schemasOf(tool) };
   return problem(use, 'bad_range', `${use.name} is built in and has no versions`, `Write only ${use.name}.`);
 }
 

@@ -1,4 +1,5 @@
 import type { Tool } from '../catalog/tool.ts';
+import type { ToolSignature } from '../code/context-type.ts';
 import type { Capabilities, Finding, JsonSchema, Lock, Principal, Reach, Risk } from '../contracts.ts';
 import type { Engine, Limits } from '../sandbox/sandbox.ts';
 
@@ -83,6 +84,8 @@ export interface Proof {
 export interface EntryKind {
   /** Checks names, schemas and source, and compiles it. Runs nothing of it. */
   inspect(draft: unknown): Promise<Inspected>;
+  /** Checks the types of a sound draft against its schemas and those of what it calls. Runs nothing of it. */
+  checkTypes(manifest: Manifest, source: string, tools: ToolSignature[], signal: AbortSignal): Promise<Finding[]>;
   /** Runs the examples in the sandbox; code nobody has approved reaches nothing but tools without risk. */
   prove(manifest: Manifest, draft: Provable, principal: Principal, signal: AbortSignal): Promise<Proof>;
   /** The callable tool of a version. */

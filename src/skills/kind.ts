@@ -1,3 +1,4 @@
+import { checkTypes } from '../code/type-check.ts';
 import type { EntryKind } from '../library/kind.ts';
 import { inspectSkill, type SkillRules } from './check.ts';
 import { type ExampleParts, proveExamples } from './examples.ts';
@@ -9,6 +10,9 @@ import { refuseUnwired } from './unwired.ts';
 export function createSkillKind(parts: SkillParts & ExampleParts & SkillRules): EntryKind {
   return {
     inspect: async (draft) => refuseUnwired(await inspectSkill(draft, parts)),
+    checkTypes({ language, input, output, capabilities }, source, tools, signal) {
+      return checkTypes(source, language, { input, output, tools, reach: capabilities }, signal);
+    },
     prove(manifest, { compiled, examples }, principal, signal) {
       const program = toProgram(manifest, compiled);
       return proveExamples(parts, { manifest, program, principal, signal }, examples);

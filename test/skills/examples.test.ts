@@ -4,6 +4,9 @@ import { findingsOf, saveSkill, skill } from '../helpers/drafts.ts';
 
 const withExamples = (body: string, ...examples: object[]) => skill('try_it', body, { examples });
 
+// The type check says of some of these programs, too, that they are wrong.
+const isOfExamples = ({ rule }: { rule: string }): boolean => rule !== 'types';
+
 describe('an example', () => {
   it('that gives something else is shown with both, and no later one is left out', async () => {
     const app = await testApp();
@@ -71,7 +74,7 @@ describe('an example', () => {
     const schema = { type: 'object', properties: { n: { type: 'number' } } };
     for (const [what, body, example, rule, message] of trouble) {
       const fields = { input_schema: schema, output_schema: schema, examples: [{ input: {}, ...example }] };
-      const findings = await findingsOf(app, skill('try_it', body, fields));
+      const findings = (await findingsOf(app, skill('try_it', body, fields))).filter(isOfExamples);
       expect(findings, what).toMatchObject([{ rule, where: 'examples[0]', message: expect.stringMatching(message) }]);
       expect(JSON.stringify(findings).length, what).toBeLessThan(10_000);
     }
@@ -142,7 +145,8 @@ describe('a nested call in an example', () => {
   it('of a tool with risk without a stub fails and names the stub to write', async () => {
     const app = await testApp();
     const examples = [{ input: {}, output: {}, stubs: { rollback: {} } }];
-    const [finding] = await findingsOf(app, skill('user', 'return ctx.tools.save_skill({});', { examples }));
+    const findings = await findingsOf(app, skill('user', 'return ctx.tools.save_skill({});', { examples }));
+    const [finding] = findings.filter(isOfExamples);
     expect(finding).toMatchObject({
       rule: 'example_failed',
       message: expect.stringContaining('stubs: { "save_skill"'),
