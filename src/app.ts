@@ -89,6 +89,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
       catalog: () => catalog,
       call: (request) => call(request),
       allowAnyHost: config.allowAnyHost,
+      builtins: () => builtins.map(({ name }) => name),
     }),
   };
   const source = createLibrarySource(database, () => catalog, kinds, log);

@@ -94,6 +94,8 @@ export interface Finding {
   column?: number;
   message: string;
   remedy: string;
+  /** Why its author keeps it all the same; a person is shown the reason. */
+  override?: string;
 }
 
 /** A JSON Schema 2020-12 document. */

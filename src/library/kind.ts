@@ -32,6 +32,15 @@ export interface Manifest {
   compiled: string;
   examples: string;
   lock: Lock;
+  /** Findings that the author keeps, and why; absent where there are none. */
+  overrides?: Override[];
+}
+
+/** A finding about a text that its author keeps, for a reason that is sealed and shown to the reviewer. */
+export interface Override {
+  rule: string;
+  where: string;
+  reason: string;
 }
 
 /** One example of a version: what goes in, what must come out, and what tools with risk answer while it is checked. */

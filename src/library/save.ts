@@ -131,7 +131,7 @@ async function settle(
   { name, version, seal, risk, createdAt }: Version,
   { examples, findings }: Checked,
 ): Promise<{ id: string; why: string } | undefined> {
-  const why = reasonToReview(approval, risk, examples.filter((example) => example.passed).length);
+  const why = reasonToReview(approval, risk, examples.filter((example) => example.passed).length, findings);
   if (why === undefined) {
     await activate(trx, principal.tenant, name, version);
     return undefined;

@@ -1,5 +1,4 @@
 import type { File } from '@babel/types';
-import { checkDescription, checkName } from '../catalog/definition.ts';
 import { type Declared, readCapabilities } from '../code/capabilities.ts';
 import { checkProgram } from '../code/check-program.ts';
 import { parseProgram, tooDeep } from '../code/parse.ts';
@@ -11,15 +10,17 @@ import type { Finding } from '../contracts.ts';
 import { byteLength, canonicalJson, isWithinDepth, sha256 } from '../json.ts';
 import type { Inspected, ToolUse } from '../library/kind.ts';
 import { defaultLimits } from '../sandbox/sandbox.ts';
-import { findPoison } from '../text/poison.ts';
+import { findPoisonIn } from '../text/poison.ts';
 import { type SkillDraft, skillDraft } from './draft.ts';
+import { applyOverrides, checkCredentials, checkTwins, checkWords } from './texts.ts';
 
 const maxExampleDepth = 64;
 const maxExamplesBytes = 1_000_000;
 
-/** What a skill may declare, as the settings have it. */
+/** What a skill may declare, as the settings have it, and the names that it may not imitate. */
 export interface SkillRules {
   allowAnyHost: boolean;
+  builtins: () => readonly string[];
 }
 
 /** Judges a skill's draft without running it: names, schemas, texts, source, and what that reaches for and declares. */
@@ -28,13 +29,15 @@ export async function inspectSkill(input: unknown, rules: SkillRules): Promise<I
   const { declared, findings: aboutCapabilities } = readCapabilities(draft.capabilities ?? {}, rules);
   const { net, secrets, files, tools } = declared;
   const code = await inspectCode(draft, declared);
-  const findings = [
+  const found = [
     ...checkWords(draft),
     ...(await checkSchemas(draft)),
+    ...(await checkTwins(draft, rules.builtins())),
     ...checkExamples(draft),
     ...aboutCapabilities,
     ...code.findings,
   ];
+  const findings = applyOverrides(found, draft.overrides);
   const { compiled } = code;
   const judged = { findings, uses: ranged(code.uses, tools), reach: { net, secrets, files }, examples: draft.examples };
   const isSound = compiled !== undefined && findings.every((finding) => finding.severity !== 'error');
@@ -68,6 +71,7 @@ function toManifest(draft: SkillDraft, texts: NonNullable<Inspected['texts']>): 
     source: sha256(texts.source),
     compiled: sha256(texts.compiled),
     examples: sha256(texts.examples),
+    ...(draft.overrides.length > 0 && { overrides: draft.overrides }),
   };
 }
 
@@ -75,19 +79,6 @@ function toManifest(draft: SkillDraft, texts: NonNullable<Inspected['texts']>): 
 export function titleOf(name: string): string {
   const words = name.replaceAll(/[_-]+/g, ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-function checkWords(draft: SkillDraft): Finding[] {
-  const { confirm_distinct: reason } = draft;
-  const lists = { use_when: draft.use_when, example_requests: draft.example_requests, tags: draft.tags };
-  return [
-    ...checkName(draft.name),
-    ...checkDescription('description', draft.description),
-    ...Object.entries(lists).flatMap(([field, texts]) =>
-      texts.flatMap((text, i) => findPoison(`${field}[${i}]`, text)),
-    ),
-    ...(reason === undefined ? [] : findPoison('confirm_distinct', reason)),
-  ];
 }
 
 async function checkSchemas(draft: SkillDraft): Promise<Finding[]> {
@@ -106,7 +97,7 @@ function checkExamples({ examples }: SkillDraft): Finding[] {
     return [problem(`examples are over ${maxExamplesBytes} bytes`, 'Use smaller data; one small example says enough.')];
   }
   if (!isJson(examples)) return [problem('examples hold a number that JSON cannot hold', 'Use a smaller number.')];
-  return [];
+  return findPoisonIn('examples', examples);
 }
 
 const problem = (message: string, remedy: string): Finding => ({
@@ -132,7 +123,8 @@ interface InspectedCode {
 async function inspectCode(draft: SkillDraft, declared: Declared): Promise<InspectedCode> {
   const { ast, findings } = await parseProgram(draft.code, draft.language);
   if (!ast || findings.length > 0) return { uses: [], findings };
-  const { uses, findings: inspected } = await inspectTree(ast, declared);
+  const { uses, findings: about } = await inspectTree(ast, declared);
+  const inspected = [...about, ...checkCredentials(draft.code)];
   const compiled = await compileProgram(draft.code, draft.language);
   if ('findings' in compiled) return { uses, findings: [...inspected, ...compiled.findings] };
   return { uses, compiled: compiled.text, findings: inspected };

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { poisonRules } from '../text/poison.ts';
 
 const json = z.unknown();
 
@@ -91,6 +92,17 @@ export const skillDraft = z.strictObject({
     .default([])
     .describe("3 to 5 requests, in a user's words, that it answers."),
   tags: z.array(z.string().min(1).max(40)).max(10).default([]).describe('Words to filter by.'),
+  overrides: z
+    .array(
+      z.strictObject({
+        rule: z.enum(poisonRules),
+        where: z.string().min(1).max(300),
+        reason: z.string().min(10).max(500),
+      }),
+    )
+    .max(20)
+    .default([])
+    .describe('Findings about texts that are right all the same, with the reason; a person then decides.'),
   version: z
     .string()
     .max(50)

@@ -17,14 +17,14 @@ describe('the policy', () => {
     ['auto', 'none', 0, undefined],
     ['auto', 'open_network', 0, undefined],
   ])('%s for risk %s and %i passed examples', (policy, risk, passed, why) => {
-    const reason = reasonToReview(policy, risk, passed);
+    const reason = reasonToReview(policy, risk, passed, []);
     if (why === undefined) expect(reason).toBeUndefined();
     else expect(reason).toContain(why);
   });
 
   it('has an answer for every risk', () => {
     for (const risk of risks)
-      expect(typeof reasonToReview('risk', risk, 1)).toBe(risk === 'none' ? 'undefined' : 'string');
+      expect(typeof reasonToReview('risk', risk, 1, [])).toBe(risk === 'none' ? 'undefined' : 'string');
   });
 });
 

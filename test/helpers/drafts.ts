@@ -44,7 +44,7 @@ export async function findingsOf(
 export function saveWired(app: TestApp, fields: Fields, principal: Principal = agent): Promise<Saved> {
   const { skill: kind } = app.library.kinds;
   if (!kind) throw new Error('this app has no skills');
-  const wired = { ...kind, inspect: (input: unknown) => inspectSkill(input, app.config) };
+  const wired = { ...kind, inspect: (input: unknown) => inspectSkill(input, { ...app.config, builtins: () => [] }) };
   const { signal } = new AbortController();
   const name = String(fields.name);
   return saveDraft(

@@ -3,7 +3,7 @@ import type { Finding } from '../../src/contracts.ts';
 import { inspectSkill as inspect, titleOf } from '../../src/skills/check.ts';
 import { draft, testApp } from '../helpers/app.ts';
 
-const inspectSkill = (fields: unknown) => inspect(fields, { allowAnyHost: false });
+const inspectSkill = (fields: unknown) => inspect(fields, { allowAnyHost: false, builtins: () => ['save_skill'] });
 const object = (more: object) => ({ type: 'object', ...more });
 
 describe('a schema of a draft', () => {
