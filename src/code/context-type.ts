@@ -56,9 +56,18 @@ const answer = (output: JsonSchema | undefined): string =>
   `Promise<${output === undefined ? 'any' : typeOfSchema(output, 'read')}>`;
 
 // What a tool needs nothing for may be called without an input.
-function parameters(input: JsonSchema): string {
-  const isNeeded = Array.isArray(input.required) && input.required.length > 0;
-  return `(input${isNeeded ? '' : '?'}: ${typeOfSchema(input, 'written')})`;
+const isNeeded = ({ required }: JsonSchema): boolean => Array.isArray(required) && required.length > 0;
+
+const parameters = (input: JsonSchema): string =>
+  `(input${isNeeded(input) ? '' : '?'}: ${typeOfSchema(input, 'written')})`;
+
+/** The types of one tool in three lines, for who writes code that calls it. */
+export function describeTypes({ name, input, output }: ToolSignature): string {
+  return [
+    `type Input = ${typeOfSchema(input, 'read')};`,
+    `type Output = ${output === undefined ? 'any' : typeOfSchema(output, 'read')};`,
+    `declare const ctx: { tools: { ${keyText(name)}(input${isNeeded(input) ? '' : '?'}: Input): Promise<Output> } };`,
+  ].join('\n');
 }
 
 const globals = `declare const console: Record<'log' | 'info' | 'warn' | 'error' | 'debug', (...values: unknown[]) => void>;

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { type Catalog, splitName, type ToolSource, unknownTool } from '../catalog/catalog.ts';
 import { mayUse } from '../catalog/grants.ts';
 import type { Tool } from '../catalog/tool.ts';
+import { describeTypes } from '../code/context-type.ts';
 import type { Capabilities } from '../contracts.ts';
 import { sealedManifest } from '../library/seal.ts';
 import { getVersion, listVersions } from '../library/table.ts';
@@ -29,6 +30,10 @@ export function describeTool({ catalog, source, database, texts }: DescribeParts
       'Everything about one tool: input and output schemas, signature, examples, risk, what it uses, versions and, if asked, its source code.',
     input: z.strictObject({
       name: z.string().min(1).max(200).describe('Name of the tool; name@1.2.3 or name@^1 for another version.'),
+      format: z
+        .enum(['json', 'typescript'])
+        .default('json')
+        .describe('typescript: only its types and how code calls it, a few lines.'),
       with_code: z.boolean().default(false).describe('Also the source code of a saved skill.'),
     }),
     needs: 'read',
@@ -41,6 +46,7 @@ export function describeTool({ catalog, source, database, texts }: DescribeParts
       const isListed = listed && (range === undefined || listed.kind === 'builtin');
       const tool = isListed ? listed : await source.load(tenant, name, range ?? '*');
       if (!tool) throw unknownTool(catalog(), request.principal, input.name);
+      if (input.format === 'typescript') return typesOf(tool);
       return {
         ...describe(tool),
         ...(await describeEntry({ db: database.read, cache: texts }, tenant, tool, input.with_code)),
@@ -48,6 +54,12 @@ export function describeTool({ catalog, source, database, texts }: DescribeParts
     },
   });
 }
+
+const typesOf = ({ name, version, input, output }: Tool) => ({
+  name,
+  ...(version !== undefined && { version }),
+  types: describeTypes({ name, input, output }),
+});
 
 function describe(tool: Tool) {
   const { name, kind, title, description, version, risk, annotations, input, output, lock, seal } = tool;
