@@ -118,6 +118,21 @@ export default async function run(input: { x: ${type} }): Promise<Mine> { return
     ]);
   });
 
+  it.each([
+    'export default input => ({ y: input.x });',
+    'export default async input => ({ y: input.x });',
+    'export default ((input) => ({ y: input.x }));',
+    'export default (((input) => /* => */ ({ y: input.x })));',
+    'export default async <T,>(input: Input): Promise<Output> => ({ y: input.x });',
+    'export default function <T extends () => void>(input) { return { y: input.x }; }',
+    'export const a = 1, run = (input) => ({ y: input.x });\nexport { run as default };',
+    'export default (input) => { return { y: input.x } }',
+  ])('may write it as %s', async (source) => {
+    const languages = /Input|<T/.test(source) ? (['typescript'] as const) : (['typescript', 'javascript'] as const);
+    for (const language of languages) expect(await check(source, language)).toEqual([]);
+    expect(await check(source.replace('input.x', 'input.name'))).toMatchObject([{ severity: 'error' }]);
+  });
+
   it('may answer without waiting, and anything where no output schema says what', async () => {
     expect(await check('export default (input) => ({ y: input.x });')).toEqual([]);
     expect(await check('export default (input) => [input.x];', 'typescript', { output: undefined })).toEqual([]);
