@@ -1,7 +1,7 @@
-import type { Cache } from './cache.ts';
+import { type Cache, steadyNow } from './cache.ts';
 
 /** A cache before another: what the far one has is kept in the near one for what is left of its time. */
-export function createLayeredCache(near: Cache, far: Cache, now: () => number = Date.now): Cache {
+export function createLayeredCache(near: Cache, far: Cache, now: () => number = steadyNow): Cache {
   return {
     async get(key) {
       const kept = await near.get(key);

@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
-import { type Cache, type Kept, maxTtlMs } from './cache.ts';
+import { type Cache, type Kept, maxTtlMs, steadyNow } from './cache.ts';
 
 /** Of each entry beside its value, roughly. */
 const overheadBytes = 200;
 
 /** A cache in this process that takes at most so much memory; what was not used for longest goes first. */
-export function createMemoryCache(maxBytes: number, now: () => number = Date.now): Cache {
+export function createMemoryCache(maxBytes: number, now: () => number = steadyNow): Cache {
   const entries = new LRUCache<string, Kept>({
     maxSize: maxBytes,
     sizeCalculation: ({ value }, key) => value.byteLength + 2 * key.length + overheadBytes,

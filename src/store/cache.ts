@@ -16,6 +16,9 @@ export interface Cache {
   delete(key: string): Promise<void>;
 }
 
+/** The time of day when this process began, and what has passed since: a clock that is set anew does not move it. */
+export const steadyNow = (): number => Math.round(performance.timeOrigin + performance.now());
+
 /** The longest time for which anything is kept. */
 export const maxTtlMs = 7 * 86_400_000;
 

@@ -41,10 +41,12 @@ async function open(address: string): Promise<Database> {
 const raise = (database: Database, tenant = 'local'): Promise<number> =>
   database.write((trx) => raiseGeneration(trx, tenant));
 
-/** The channel on which the processes tell each other. */
+/** The channel on which the processes of this test tell each other, once those of the one before have gone. */
 const channelOf = async (): Promise<string> => {
-  const channels = (await redis.client().pubsub('CHANNELS', 'toolweaver:*')) as string[];
-  return channels[0] ?? '';
+  const client = redis.client();
+  const open = async () => (await client.pubsub('CHANNELS', 'toolweaver:*')) as string[];
+  expect(await until(async () => (await open()).length === 1)).toBe(true);
+  return (await open())[0] ?? '';
 };
 
 describe.skipIf(missing !== '')(`the bus between processes on one PostgreSQL${missing}`, () => {
@@ -79,6 +81,7 @@ describe.skipIf(missing !== '')(`the bus between processes on one PostgreSQL${mi
     const [one] = [await open(address), await open(address)];
     const heard: string[] = [];
     const spy = redis.client();
+    onTestFinished(() => spy.disconnect());
     await spy.subscribe(await channelOf());
     spy.on('message', (_, from) => heard.push(String(from)));
     await signingKey(one, 'local', 'another');

@@ -116,6 +116,14 @@ describe.skipIf(needsRedis !== '')(`a cache in Redis${needsRedis}`, () => {
     expect(await cache.get('a:1')).toBeUndefined();
   });
 
+  it('lasts no longer for a reader whose clock is behind, however far', async () => {
+    const [ahead, behind] = [createClock(), createClock()];
+    ahead.pass(86_400_000);
+    const [one, two] = [await link('one secret'), await link('one secret')];
+    await createRedisCache(one, ahead.now).set('a:late', bytes('one'), 60_000);
+    expect((await createRedisCache(two, behind.now).get('a:late'))?.expiresAt).toBe(behind.now() + 60_000);
+  });
+
   it('is empty, not broken, after somebody flushed it or put a list in the place of a value', async () => {
     const redis = await link();
     const cache = createRedisCache(redis);
