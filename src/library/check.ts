@@ -5,9 +5,9 @@ import { WeaverError } from '../errors.ts';
 import type { Database } from '../store/database.ts';
 import type { Db } from '../store/tables.ts';
 import { shortText } from '../text/clean.ts';
-import { findRing, resolveUses, riskier } from './dependencies.ts';
+import { findRing, resolveUses } from './dependencies.ts';
 import type { EntryKinds, ExampleResult, Inspected, KindName, Manifest, Proof, ToolUse } from './kind.ts';
-import { isNoReach, joinReach, reachRisk } from './reach.ts';
+import { isNoReach, joinReach, reachRisk, riskier } from './reach.ts';
 import { findEntry } from './table.ts';
 
 const maxFindings = 50;

@@ -2,11 +2,11 @@ import { maxSatisfying, satisfies, validRange } from 'semver';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { ToolSignature } from '../code/context-type.ts';
-import { type Capabilities, type Finding, type Lock, type Reach, type Risk, risks } from '../contracts.ts';
+import type { Capabilities, Finding, Lock, Reach, Risk } from '../contracts.ts';
 import type { Db } from '../store/tables.ts';
 import { shortText } from '../text/clean.ts';
 import type { ToolUse } from './kind.ts';
-import { joinReach, noReach } from './reach.ts';
+import { joinReach, noReach, riskier } from './reach.ts';
 import { getVersion, listVersions, lockOf, runnableStates, type Version } from './table.ts';
 
 /** What a draft's uses come to: exact versions, the capability that grants them, and the reach and risk that they bring. */
@@ -98,9 +98,6 @@ function choose(versions: readonly Version[], wanted: string | undefined): { loc
 const problem = ({ line, column }: ToolUse, rule: string, what: string, remedy: string): Found => ({
   finding: { rule, severity: 'error', where: 'code', line, column, message: `line ${line}: ${what}`, remedy },
 });
-
-/** The riskier of two. */
-export const riskier = (a: Risk, b: Risk): Risk => (risks.indexOf(a) >= risks.indexOf(b) ? a : b);
 
 /** The ring that a lock would close around `name`, as the names from it to itself, or undefined. */
 export async function findRing(db: Db, tenant: string, name: string, lock: Lock): Promise<string[] | undefined> {

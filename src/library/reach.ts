@@ -1,5 +1,5 @@
 import { isCovered } from '../code/hosts.ts';
-import type { Capabilities, NetCapability, Reach, Risk } from '../contracts.ts';
+import { type Capabilities, type NetCapability, type Reach, type Risk, risks } from '../contracts.ts';
 import { isSameJson } from '../json.ts';
 
 const order = ['none', 'read', 'write'] as const;
@@ -23,6 +23,9 @@ const joinLists = <T>(a: readonly T[], b: readonly T[]): T[] => [
   ...a,
   ...b.filter((one) => !a.some((other) => isSameJson(one, other))),
 ];
+
+/** The riskier of two. */
+export const riskier = (a: Risk, b: Risk): Risk => (risks.indexOf(a) >= risks.indexOf(b) ? a : b);
 
 /** How much harm a reach can do: any host is the most; to send data away, one host and one GET are enough, but known. */
 export function reachRisk({ net, secrets, files }: Reach): Risk {

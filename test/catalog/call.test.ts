@@ -1,8 +1,9 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createPrincipal } from '../../src/access/principals.ts';
 import { maxNesting } from '../../src/catalog/call.ts';
 import type { CallRequest, Outcome } from '../../src/contracts.ts';
-import { agent, person, type TestApp, testApp } from '../helpers/app.ts';
+import { agent, person, type TestApp, temporaryFolder, testApp } from '../helpers/app.ts';
 import { bare, lenient, saveSkill } from '../helpers/drafts.ts';
 
 const codeOf = (outcome: Outcome) => (outcome.status === 'failed' ? outcome.error.code : outcome.status);
@@ -161,8 +162,9 @@ describe('the time of a call', () => {
   });
 
   it('is bounded by the setting', async () => {
-    const app = await testApp({ settings: { approval: 'auto', callTimeoutMs: 200 } });
-    await saveSkill(app, 'spin', 'for (;;);');
+    const file = join(temporaryFolder(), 'library.db');
+    await saveSkill(await testApp({ ...lenient, file }), 'spin', 'for (;;);');
+    const app = await testApp({ settings: { callTimeoutMs: 200 }, file });
     expect(codeOf(await call(app, { tool: 'spin' }))).toBe('timed_out');
     expect(codeOf(await call(app, { tool: 'spin', deadlineAt: Date.now() + 60_000 }))).toBe('timed_out');
   });
