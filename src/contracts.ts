@@ -59,6 +59,7 @@ export interface NetCapability {
 /** A secret that the host process may fill in for code: only for this host, in this header (small letters), over https. */
 export interface SecretCapability {
   name: string;
+  /** One host, never a pattern; with its port where that is not 443. */
   host: string;
   header: string;
 }

@@ -1,7 +1,7 @@
 import { validRange } from 'semver';
 import type { Finding, NetCapability, Reach, SecretCapability, ToolCapability } from '../contracts.ts';
 import { shortText } from '../text/clean.ts';
-import { coversHost, httpMethods, readHost } from './hosts.ts';
+import { httpMethods, isCovered, readHost } from './hosts.ts';
 
 /** What an author says that the code may reach; `GET api.github.com` stands for `{ host, methods }`, and so on. */
 export interface Declaration {
@@ -31,7 +31,8 @@ export interface Declared extends Reach {
 const usualHeader = 'authorization';
 const netForm =
   /^(?:(?<methods>[A-Za-z]+(?:,[A-Za-z]+)*) +)?(?<host>\[[^\s[\]]+\]|[^\s:/[\]]+)(?::(?<ports>\d+(?:,\d+)*))?$/;
-const secretForm = /^(?<name>[^\s@:]+)(?:@(?<host>\[[^\s[\]]+\]|[^\s@:]+))?(?::(?<header>[^\s@:]+))?$/;
+const secretForm = /^(?<name>[^\s@:]+)(?:@(?<host>(?:\[[^\s[\]]+\]|[^\s@:]+)(?::\d{1,5})?))?(?::(?<header>[^\s@:]+))?$/;
+const placeForm = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/;
 const secretName = /^[A-Z][A-Z0-9_]{0,63}$/;
 const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 /** Headers by which a request would be read as another one than the host process meant to send. */
@@ -139,26 +140,31 @@ function readSecret(
   const { name, header = usualHeader } = draft;
   if (!secretName.test(name))
     return refuseForm(`"${shortText(name)}" is no name of a secret`, 'Names are in capitals, such as GITHUB_TOKEN.');
-  const hosts = [...new Set(net.map(({ host }) => host))];
-  const wanted = draft.host ?? (hosts.length === 1 ? hosts[0] : undefined);
+  const wanted = draft.host ?? (net.length === 1 ? onlyPlace(net[0]) : undefined);
   if (wanted === undefined)
     return refuseForm(
       `${name} needs a host that it goes to`,
       `Write ${name}@api.example.com, and name that host in net.`,
     );
-  const read = readHost(wanted);
+  const [, hostText = '', port = 443] = placeForm.exec(wanted) ?? [];
+  const read = readHost(hostText);
   if ('problem' in read || read.host.startsWith('*'))
     return refuseForm(`${name} must go to one host, not to "${shortText(wanted)}"`, `Write ${name}@api.example.com.`);
-  if (!hosts.some((host) => coversHost(host, read.host)))
-    return refuseForm(`${name} goes to ${read.host}, which net does not name`, `Add "${read.host}" to net.`);
+  const place = Number(port) === 443 ? read.host : `${read.host}:${Number(port)}`;
+  if (!isCovered(net, { host: read.host, ports: [Number(port)], methods: [] }))
+    return refuseForm(`${name} goes to ${place}, which net does not name`, `Add "${place}" to net.`);
   const lower = header.toLowerCase();
   if (!headerName.test(lower) || framingHeaders.includes(lower))
     return refuseForm(
       `${name} cannot go into the header "${shortText(header)}"`,
       'Use authorization, or one such as x-api-key.',
     );
-  return { name, host: read.host, header: lower };
+  return { name, host: place, header: lower };
 }
+
+/** Where the requests of one entry go, when that is one place. */
+const onlyPlace = (entry: NetCapability | undefined): string | undefined =>
+  entry && (entry.ports?.length === 1 ? `${entry.host}:${entry.ports[0]}` : entry.host);
 
 function readTool(where: string, text: string): ToolCapability | Finding {
   const at = text.indexOf('@', 1);

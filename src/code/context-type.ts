@@ -16,9 +16,11 @@ export interface ProgramTypes {
   reach: Reach;
 }
 
-const fetchType = `fetch(url: string, options?: { method?: string; headers?: Record<string, string>; body?: string }): Promise<{
-    readonly ok: boolean; readonly status: number; readonly url: string; readonly headers: Record<string, string>;
-    text(): Promise<string>; json(): Promise<any>;
+const fetchType = `fetch(url: string, options?: {
+    method?: string; headers?: Record<string, string>; body?: string | null; bodyEncoding?: 'utf8' | 'base64';
+  }): Promise<{
+    readonly status: number; readonly statusText: string; readonly url: string; readonly headers: Record<string, string>;
+    readonly body: string; readonly bodyEncoding: 'utf8' | 'base64';
   }>;`;
 const readType = `read(path: string): Promise<string>; list(folder?: string): Promise<string[]>;`;
 const writeType = `write(path: string, text: string): Promise<void>; remove(path: string): Promise<void>;`;

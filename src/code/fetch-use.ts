@@ -34,7 +34,8 @@ function readAddress(path: NodePath): Pick<Request, 'host' | 'port' | 'problem'>
   const usual = defaultPorts[protocol];
   if (usual === undefined) return { problem: `${protocol} is no protocol of ctx.fetch; there are http and https` };
   if (username || password) return { problem: 'an address may not hold a user or password' };
-  return { host: hostname, port: port === '' ? usual : Number(port) };
+  // A dot at the end is the same host to DNS, and to the host process.
+  return { host: hostname.replace(/\.$/, ''), port: port === '' ? usual : Number(port) };
 }
 
 function readMethod(options: NodePath | undefined): string | undefined {

@@ -36,6 +36,10 @@ describe('a declaration', () => {
     ['by its host', ['a.b', 'c.d'], 'TOKEN@c.d', { name: 'TOKEN', host: 'c.d', header: 'authorization' }],
     ['by its header', ['a.b'], 'TOKEN:X-Api-Key', { name: 'TOKEN', host: 'a.b', header: 'x-api-key' }],
     ['by both', ['*.b.c'], 'TOKEN@a.b.c:x-key', { name: 'TOKEN', host: 'a.b.c', header: 'x-key' }],
+    ['by its port', ['a.b:8443'], 'TOKEN@a.b:8443', { name: 'TOKEN', host: 'a.b:8443', header: 'authorization' }],
+    ['by the only port', ['a.b:8443'], 'TOKEN:x-key', { name: 'TOKEN', host: 'a.b:8443', header: 'x-key' }],
+    ['by all', ['[::1]:8443'], 'TOKEN@[::1]:8443:x-key', { name: 'TOKEN', host: '[::1]:8443', header: 'x-key' }],
+    ['by the usual port', ['a.b'], 'TOKEN@a.b:443', { name: 'TOKEN', host: 'a.b', header: 'authorization' }],
     ['as an object', ['a.b'], { name: 'TOKEN' }, { name: 'TOKEN', host: 'a.b', header: 'authorization' }],
   ])('binds a secret to host and header, %s', (_, net, secret, expected) => {
     expect(read({ net, secrets: [secret] })).toMatchObject({ declared: { secrets: [expected] }, findings: [] });
@@ -62,6 +66,7 @@ describe('a declaration', () => {
     ['a secret for one of two hosts', { net: ['a.b', 'c.d'], secrets: ['TOKEN'] }, 'secret_form', 'TOKEN@'],
     ['a secret for all sub-domains', { net: ['*.a.b'], secrets: ['TOKEN'] }, 'secret_form', 'TOKEN@'],
     ['a secret for another host', { net: ['a.b'], secrets: ['TOKEN@c.d'] }, 'secret_form', '"c.d"'],
+    ['a secret for another port', { net: ['a.b'], secrets: ['TOKEN@a.b:8443'] }, 'secret_form', '"a.b:8443"'],
     ['a secret in small letters', { net: ['a.b'], secrets: ['token'] }, 'secret_form', 'GITHUB_TOKEN'],
     ['a secret in the Host header', { net: ['a.b'], secrets: ['T:host'] }, 'secret_form', 'authorization'],
     [

@@ -33,6 +33,7 @@ describe('a request', () => {
       "await get(ctx); function get(c: any) { return c.fetch('https://api.github.com/'); }",
     ],
     ['another way of writing the host', "await ctx.fetch('HTTPS://API.GitHub.com:443\\\\x');"],
+    ['a dot at the end of the host', "await ctx.fetch('https://api.github.com./');"],
     ['options without a method', "await ctx.fetch('https://api.github.com/', { headers: { a: 'b' } });"],
   ])('with %s is known, and allowed where it is declared', async (_, statement) => {
     const source = inRun(statement);
