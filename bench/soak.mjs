@@ -183,6 +183,7 @@ function picture(samples) {
   });
   const total = top + curves.length * (height + 34);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${total}" font-family="sans-serif" font-size="12">
+<title>Memory, open files and latency over an hour of mixed load</title>
 <rect width="100%" height="100%" fill="#fff"/>
 ${parts.join('\n')}
 <text x="${width - 90}" y="${total - 6}">${last.toFixed(0)} minutes</text>

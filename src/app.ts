@@ -12,12 +12,14 @@ import type { EntryKinds } from './library/kind.ts';
 import type { SaveParts } from './library/save.ts';
 import { createLibrarySource } from './library/sync.ts';
 import type { Log } from './log.ts';
+import { openTransport, type Transport } from './net/transport.ts';
 import { readRedisAddress } from './redis-address.ts';
 import { runFollowUps } from './runs/follow-ups.ts';
 import { createRunKeeper, type RunTimes } from './runs/keeper.ts';
 import { createEngines, type Engines } from './sandbox/engines.ts';
 import type { Engine, Sandbox } from './sandbox/sandbox.ts';
 import { createToolSearch, type ToolSearch } from './search/search.ts';
+import { createKeyring } from './secrets/keyring.ts';
 import { createListing, type Listing } from './server/listing.ts';
 import { createSkillKind } from './skills/kind.ts';
 import { createLayeredCache } from './store/cache-layered.ts';
@@ -56,6 +58,8 @@ interface AppOptions {
   databaseFile?: string | undefined;
   /** Built-in tools beside our own. */
   moreTools?: readonly Tool[] | undefined;
+  /** Instead of the one that reaches the internet. */
+  transport?: Transport | undefined;
   /** Instead of the times by which kept calls are looked after. */
   runTimes?: RunTimes | undefined;
   /** Instead of the times by which the worker looks around. */
@@ -76,6 +80,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
   // A file of this machine is quicker than Redis.
   const texts = database.kind === 'sqlite' ? memory : cache;
   const sink = config.analyticsBackend.includes('sqlite') ? createSqliteSink(database, log, config.eventDays) : noSink;
+  const transport = options.transport ?? openTransport();
   const engines = createEngines({ threads: config.sandboxThreads, denoPath: config.denoPath });
   const sandbox = (engine: Engine = 'quickjs'): Sandbox => engines.of(engine);
 
@@ -89,6 +94,11 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
       catalog: () => catalog,
       call: (request) => call(request),
       allowAnyHost: config.allowAnyHost,
+      privateHosts: config.privateHosts,
+      home: config.home,
+      keyring: createKeyring(config),
+      transport,
+      sink,
       builtins: () => builtins.map(({ name }) => name),
     }),
   };
@@ -127,6 +137,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     await keeper.close();
     await stopped;
     await engines.close();
+    await transport.close();
     await sink.close();
     await redis?.close();
     await database.close();

@@ -61,6 +61,11 @@ export const settings = z.strictObject({
     'Whether a skill may declare `*`, any host, as the place that its requests go to.',
     { env: 'TOOLWEAVER_ALLOW_ANY_HOST' },
   ),
+  privateHosts: setting(
+    z.preprocess(splitList, z.array(z.string().min(1).max(253))).default([]),
+    'Names of hosts in your own network that skills may declare (comma list); others that lead there are refused.',
+    { env: 'TOOLWEAVER_PRIVATE_HOSTS' },
+  ),
   callTimeoutMs: setting(
     count(100, 86_400_000).default(300_000),
     'Longest time for one call, nested calls included, in milliseconds.',

@@ -8,7 +8,7 @@ export async function mostUsed(db: Db, tenant: string, since: number, limit: num
     .where('tenant', '=', tenant)
     .where('at', '>=', since)
     .where('code', '=', 'done')
-    .where('kind', '!=', 'builtin')
+    .where('kind', 'not in', ['builtin', 'request'])
     .groupBy('tool')
     .orderBy((eb) => eb.fn.countAll(), 'desc')
     .orderBy('tool')

@@ -142,14 +142,18 @@ const available: ReadonlySet<string> = new Set([
 ]);
 
 const noTimers = 'There are no timers; await what you wait for.';
-const noNetwork = 'Code has no network; take the data as input.';
+const noNetwork = 'Code has no network of its own; use ctx.fetch.';
 const noProcess = 'Code has no process, files or environment; take what it needs as input.';
 
 const remedies: ReadonlyMap<string, string> = new Map([
   ...names('setTimeout setInterval setImmediate clearTimeout clearInterval clearImmediate').map(
     (name) => [name, noTimers] as const,
   ),
-  ...names('fetch XMLHttpRequest WebSocket EventSource').map((name) => [name, noNetwork] as const),
+  [
+    'fetch',
+    'Use ctx.fetch(url, { method, headers, body }), and declare its host: capabilities: { net: ["api.example.com"] }.',
+  ],
+  ...names('XMLHttpRequest WebSocket EventSource').map((name) => [name, noNetwork] as const),
   ...names('process Buffer require module exports __dirname __filename Deno Bun').map(
     (name) => [name, noProcess] as const,
   ),

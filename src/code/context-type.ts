@@ -17,13 +17,18 @@ export interface ProgramTypes {
 }
 
 const fetchType = `fetch(url: string, options?: {
-    method?: string; headers?: Record<string, string>; body?: string | null; bodyEncoding?: 'utf8' | 'base64';
+    method?: string; headers?: Record<string, string>; body?: string | Uint8Array | ArrayBuffer | null;
   }): Promise<{
-    readonly status: number; readonly statusText: string; readonly url: string; readonly headers: Record<string, string>;
-    readonly body: string; readonly bodyEncoding: 'utf8' | 'base64';
+    readonly ok: boolean; readonly status: number; readonly statusText: string; readonly url: string;
+    readonly headers: Readonly<Record<string, string>>;
+    text(): Promise<string>; json(): Promise<any>; bytes(): Promise<Uint8Array>;
   }>;`;
-const readType = `read(path: string): Promise<string>; list(folder?: string): Promise<string[]>;`;
-const writeType = `write(path: string, text: string): Promise<void>; remove(path: string): Promise<void>;`;
+const range = 'range?: { offset?: number; length?: number }';
+const readType = `read(path: string, ${range}): Promise<string>; readBytes(path: string, ${range}): Promise<Uint8Array>;
+    list(folder?: string): Promise<{ path: string; size: number }[]>;`;
+const data = 'data: string | Uint8Array | ArrayBuffer';
+const writeType = `write(path: string, ${data}): Promise<void>; append(path: string, ${data}): Promise<void>;
+    remove(path: string): Promise<boolean>;`;
 
 /** The type of `ctx` with the tools that a program may call and what it declares. */
 export function contextType({ tools, reach: { net, files } }: Pick<ProgramTypes, 'tools' | 'reach'>): string {

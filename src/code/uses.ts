@@ -157,7 +157,7 @@ function addMember(search: Search, node: Node, meaning: Meaning): void {
   else search.files.push({ access: readers.includes(meaning.file) ? 'read' : 'write', ...placeOf(node) });
 }
 
-const readers: readonly string[] = ['read', 'list', 'stat', 'exists'];
+const readers: readonly string[] = ['read', 'readBytes', 'list'];
 
 function addCall(search: Search, call: NodePath, meaning: Meaning): void {
   if (meaning === 'call') addNamedCall(search, call);

@@ -14,6 +14,7 @@ export const bootSource = `(function (say) {
   const { imul } = Math;
   const apply = Reflect.apply;
   const PromiseOf = Promise;
+  const { atob: decode64, btoa: encode64 } = globalThis;
   const text = String;
   const slice = String.prototype.slice;
   const cut = (value, length) => apply(slice, value, [0, length]);
@@ -99,11 +100,54 @@ export const bootSource = `(function (say) {
     pending[id] = { resolve, reject };
     say('call', id, text(name), json);
   });
+  // What the host does for code beside tools, by names that no tool can have; it refuses what was not granted.
+  const host = (name, input) => call('ctx.' + name, input);
+  const bytesOf = (data) => {
+    if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    if (data instanceof ArrayBuffer) return new Uint8Array(data);
+    throw new TypeError('data is a text, a Uint8Array or an ArrayBuffer');
+  };
+  const toBase64 = (data) => {
+    const bytes = bytesOf(data);
+    let binary = '';
+    for (let at = 0; at < bytes.length; at += 8192) binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
+    return encode64(binary);
+  };
+  const fromBase64 = (base64) => Uint8Array.from(decode64(base64), (c) => c.charCodeAt(0));
+  const written = (data) => typeof data === 'string' ? { text: data } : { base64: toBase64(data) };
+  const utf8Bytes = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (c) => c.charCodeAt(0));
+
+  const fetch = async (url, { method, headers, body, ...more } = {}) => {
+    const names = ownKeys(more);
+    if (names.length > 0) throw new TypeError('fetch has no option ' + text(names[0]) + '; it has method, headers and body');
+    const sent = body === undefined || body === null ? {} : typeof body === 'string' ? { body } : { body: toBase64(body), bodyEncoding: 'base64' };
+    const answer = await host('fetch', { url: text(url), init: { method, headers, ...sent } });
+    const isText = answer.bodyEncoding === 'utf8';
+    const bytes = () => isText ? utf8Bytes(answer.body) : fromBase64(answer.body);
+    return freeze({
+      ok: answer.status >= 200 && answer.status < 300,
+      status: answer.status,
+      statusText: answer.statusText,
+      url: answer.url,
+      headers: freeze(answer.headers),
+      async text() { if (!isText) throw new TypeError('the answer is no text; use bytes()'); return answer.body; },
+      async json() { return parse(answer.body); },
+      async bytes() { return bytes(); },
+    });
+  };
+  const files = freeze({
+    async read(path, range) { return (await host('files.read', { path, ...range })).text; },
+    async readBytes(path, range) { return fromBase64((await host('files.read', { path, ...range, as: 'base64' })).base64); },
+    async write(path, data) { await host('files.write', { path, ...written(data) }); },
+    async append(path, data) { await host('files.append', { path, ...written(data) }); },
+    async list(folder) { return (await host('files.list', { folder })).files; },
+    async remove(path) { return (await host('files.remove', { path })).removed; },
+  });
   const tools = new Proxy(freeze(create(null)), {
     get: (_, name) => typeof name === 'string' && name !== 'then' ? (input) => call(name, input) : undefined,
   });
   const ctx = freeze({
-    tools, call, log,
+    tools, call, log, fetch, files,
     progress(done, total, message) {
       say('progress', 0, '', stringify({ __proto__: null, done: +done, total: total === undefined ? undefined : +total, message: message === undefined ? undefined : cut(text(message), 1000) }));
     },

@@ -6,9 +6,11 @@ import { WeaverError } from '../errors.ts';
 import { isSameJson } from '../json.ts';
 import type { Example, ExampleResult, Manifest, Proof } from '../library/kind.ts';
 import { getVersion } from '../library/table.ts';
-import type { Program, Sandbox } from '../sandbox/sandbox.ts';
+import type { Engine, JobResult, Program, Sandbox } from '../sandbox/sandbox.ts';
 import type { Database } from '../store/database.ts';
+import type { Bridge } from './bridge.ts';
 import { answerOf } from './host.ts';
+import { withStubs } from './stub-bridge.ts';
 
 // Examples are to give the same answer on every machine and day.
 const exampleNow = Date.UTC(2026, 0, 1);
@@ -17,7 +19,7 @@ const shownCharacters = 2_000;
 
 export interface ExampleParts {
   database: Database;
-  sandbox: () => Sandbox;
+  sandbox: (engine: Engine) => Sandbox;
   catalog: () => Catalog;
   call: Call;
 }
@@ -55,11 +57,21 @@ const findingAt = (where: string, { message, ...finding }: Trouble['finding']): 
 });
 
 async function tryExample(parts: ExampleParts, bench: Bench, example: Example): Promise<Trouble | undefined> {
-  const { manifest, program, signal } = bench;
+  const { manifest } = bench;
   const badInput = (await compileValidator(manifest.input, 'input'))(example.input);
   if (badInput.length > 0)
     return trouble('example_input', badInput.join('; '), 'Make the example fit the input schema.', null);
-  const result = await parts.sandbox().run({
+  const { files } = manifest.capabilities;
+  const result = await withStubs(example.stubs ?? {}, files, (bridge) => runExample(parts, bench, example, bridge));
+  if (result.ok) return judge(manifest, example, result.value);
+  const { code, message, hint } = result.error;
+  const remedy = hint ?? 'Mend the code or the example.';
+  return trouble('example_failed', `[${code}] ${message}`, remedy, { error: result.error.toJSON() });
+}
+
+function runExample(parts: ExampleParts, bench: Bench, example: Example, bridge: Bridge): Promise<JobResult> {
+  const { manifest, program, signal } = bench;
+  return parts.sandbox(manifest.engine).run({
     id: 'example',
     owner: `${bench.principal.tenant}/example`,
     program,
@@ -67,13 +79,12 @@ async function tryExample(parts: ExampleParts, bench: Bench, example: Example): 
     limits: manifest.limits,
     now: exampleNow,
     seed: exampleSeed,
-    callTool: (name, input, inner) => callOrStub(parts, bench, example, { name, input, signal: inner }),
+    async callTool(name, input, inner) {
+      if (bridge.has(name)) return bridge.call(name, input, inner);
+      return callOrStub(parts, bench, example, { name, input, signal: inner });
+    },
     signal,
   });
-  if (result.ok) return judge(manifest, example, result.value);
-  const { code, message, hint } = result.error;
-  const remedy = hint ?? 'Mend the code or the example.';
-  return trouble('example_failed', `[${code}] ${message}`, remedy, { error: result.error.toJSON() });
 }
 
 async function judge(manifest: Manifest, { output }: Example, value: unknown): Promise<Trouble | undefined> {

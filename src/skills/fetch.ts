@@ -239,7 +239,8 @@ function textOf(bytes: Buffer, type: string): string | undefined {
 }
 
 // Its cause goes to the log, and a parser's error holds what the server sent.
-function maskError(mask: Mask, thrown: unknown): WeaverError {
+/** An error without secrets: its text, details and what caused it. */
+export function maskError(mask: Mask, thrown: unknown): WeaverError {
   const { code, message, hint, details, cause } = toWeaverError(thrown);
   return new WeaverError(code, mask.text(message), {
     ...(hint !== undefined && { hint: mask.text(hint) }),

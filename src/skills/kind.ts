@@ -4,12 +4,11 @@ import { inspectSkill, type SkillRules } from './check.ts';
 import { type ExampleParts, proveExamples } from './examples.ts';
 import { toProgram } from './host.ts';
 import { createSkillTool, type SkillParts } from './run.ts';
-import { refuseUnwired } from './unwired.ts';
 
 /** Skills, as the library keeps them. */
 export function createSkillKind(parts: SkillParts & ExampleParts & SkillRules): EntryKind {
   return {
-    inspect: async (draft) => refuseUnwired(await inspectSkill(draft, parts)),
+    inspect: (draft) => inspectSkill(draft, parts),
     checkTypes({ language, input, output, capabilities }, source, tools, signal) {
       return checkTypes(source, language, { input, output, tools, reach: capabilities }, signal);
     },

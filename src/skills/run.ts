@@ -1,20 +1,21 @@
 import { randomInt } from 'node:crypto';
 import { annotationsOf, type Tool, type ToolContext } from '../catalog/tool.ts';
-import type { Outcome } from '../contracts.ts';
+import type { Outcome, Progress } from '../contracts.ts';
 import type { Manifest } from '../library/kind.ts';
 import type { Log } from '../log.ts';
-import type { Program, Sandbox } from '../sandbox/sandbox.ts';
+import type { Engine, JobResult, Program, Sandbox } from '../sandbox/sandbox.ts';
+import type { Mask } from '../secrets/mask.ts';
 import { readBlob } from '../store/blobs.ts';
 import type { Cache } from '../store/cache.ts';
-import type { Database } from '../store/database.ts';
+import { maskError } from './fetch.ts';
 import { answerOf, ownerOf, toProgram } from './host.ts';
+import { openReach, type ReachParts } from './reach.ts';
 
-export interface SkillParts {
-  database: Database;
+export interface SkillParts extends ReachParts {
   /** For the texts of versions. */
   texts: Cache;
-  /** The sandbox, started at first use. */
-  sandbox: () => Sandbox;
+  /** The sandbox of an engine, started at first use. */
+  sandbox: (engine: Engine) => Sandbox;
   log: Log;
 }
 
@@ -68,13 +69,15 @@ async function loadProgram({ database, texts }: SkillParts, tenant: string, mani
 }
 
 async function runSkill(
-  { sandbox, log }: SkillParts,
-  { name, limits }: Manifest,
+  parts: SkillParts,
+  manifest: Manifest,
   program: Program,
   input: unknown,
   ctx: ToolContext,
 ): Promise<Outcome> {
-  const result = await sandbox().run({
+  const { name, limits, engine } = manifest;
+  const { bridge, mask } = await openReach(parts, manifest, ctx);
+  const result = await parts.sandbox(engine).run({
     id: ctx.callId,
     owner: ownerOf(ctx.request.principal),
     program,
@@ -82,10 +85,26 @@ async function runSkill(
     limits,
     now: Date.now(),
     seed: randomInt(2 ** 32),
-    callTool: async (tool, argument) => answerOf(tool, await ctx.call(tool, argument)),
-    progress: ctx.progress,
+    async callTool(tool, argument, signal) {
+      if (bridge.has(tool)) return bridge.call(tool, argument, signal);
+      return answerOf(tool, await ctx.call(tool, argument));
+    },
+    progress: mask ? (one) => ctx.progress(mask.json(one) as Progress) : ctx.progress,
     signal: ctx.signal,
   });
-  if (result.logs.length > 0) log.debug({ tool: name, callId: ctx.callId, logs: result.logs }, 'a skill logged');
-  return result.ok ? { status: 'done', value: result.value } : { status: 'failed', error: result.error };
+  return outcomeOf(parts, { name, callId: ctx.callId, mask }, result);
+}
+
+interface Ended {
+  name: string;
+  callId: string;
+  mask: Mask | undefined;
+}
+
+// What a server echoes, code may hand on: no secret that it was granted leaves with what it says.
+function outcomeOf({ log }: SkillParts, { name, callId, mask }: Ended, result: JobResult): Outcome {
+  const clean = <T>(value: T): T => (mask ? (mask.json(value) as T) : value);
+  if (result.logs.length > 0) log.debug({ tool: name, callId, logs: clean(result.logs) }, 'a skill logged');
+  if (result.ok) return { status: 'done', value: clean(result.value) };
+  return { status: 'failed', error: mask ? maskError(mask, result.error) : result.error };
 }

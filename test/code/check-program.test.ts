@@ -73,7 +73,7 @@ describe('a program', () => {
     ['require', 'no process'],
     ['Buffer', 'no process'],
     ['__dirname', 'no process'],
-    ['fetch', 'no network'],
+    ['fetch', 'ctx.fetch(url'],
     ['WebSocket', 'no network'],
     ['setTimeout', 'no timers'],
     ['setInterval', 'no timers'],

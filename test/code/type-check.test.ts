@@ -144,7 +144,7 @@ export default async function run(input: { x: ${type} }): Promise<Mine> { return
   const answer = await ctx.fetch('https://a.example/', { method: 'POST', headers: { a: 'b' }, body: '' });
   const text = await ctx.files.read('a');
   await ctx.files.write('a', text);
-  ctx.log(answer.headers['content-type'], answer.body.length);
+  ctx.log(answer.headers['content-type'], (await answer.text()).length, await ctx.files.readBytes('a', { offset: 1 }));
   return { y: answer.status };
 };`;
     const net = [{ host: 'a.example' }];

@@ -12,6 +12,7 @@ import { type Config, loadConfig, type SettingName } from '../../src/config.ts';
 import type { CallRequest, Outcome, Principal } from '../../src/contracts.ts';
 import { libraryReviewEnds } from '../../src/library/decide.ts';
 import { type Log, silentLog } from '../../src/log.ts';
+import type { Transport } from '../../src/net/transport.ts';
 import type { RunTimes } from '../../src/runs/keeper.ts';
 import { createMcpServer } from '../../src/server/mcp.ts';
 
@@ -55,6 +56,8 @@ interface TestOptions {
   /** Built-in tools beside our own, such as those of asking.ts. */
   moreTools?: readonly Tool[];
   runTimes?: RunTimes;
+  /** Instead of the one that reaches the internet. */
+  transport?: Transport;
   workerTimes?: WorkerTimes;
 }
 
@@ -65,11 +68,12 @@ export async function testApp({
   log = silentLog,
   moreTools,
   runTimes,
+  transport,
   workerTimes,
 }: TestOptions = {}): Promise<TestApp> {
   const config: Config = loadConfig({}, { home: temporaryHome, ...settings }).config;
   const databaseFile = file ?? (await freshDatabase());
-  const app = await openApp(config, log, { databaseFile, moreTools, runTimes, workerTimes });
+  const app = await openApp(config, log, { databaseFile, moreTools, runTimes, transport, workerTimes });
   let isOpen = true;
   const close = async () => {
     if (isOpen) await app.close();

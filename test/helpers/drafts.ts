@@ -1,8 +1,5 @@
-import type { Principal } from '../../src/contracts.ts';
-import { type Saved, saveDraft } from '../../src/library/save.ts';
-import { inspectSkill } from '../../src/skills/check.ts';
 import type { TestApp } from './app.ts';
-import { agent, draft } from './app.ts';
+import { draft } from './app.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -38,17 +35,4 @@ export async function findingsOf(
     throw new Error(`not a failed check: ${JSON.stringify(outcome)}`);
   }
   return outcome.error.details?.findings as { rule: string; message: string; line?: number }[];
-}
-
-/** Saves as save_skill will once the host hands code ctx.fetch and ctx.files. */
-export function saveWired(app: TestApp, fields: Fields, principal: Principal = agent): Promise<Saved> {
-  const { skill: kind } = app.library.kinds;
-  if (!kind) throw new Error('this app has no skills');
-  const wired = { ...kind, inspect: (input: unknown) => inspectSkill(input, { ...app.config, builtins: () => [] }) };
-  const { signal } = new AbortController();
-  const name = String(fields.name);
-  return saveDraft(
-    { ...app.library, kinds: { skill: wired } },
-    { kind: 'skill', name, draft: fields, principal, signal },
-  );
 }

@@ -5,7 +5,10 @@ import { reachRisk } from '../../src/library/reach.ts';
 import { reviewText } from '../../src/library/review-text.ts';
 import { viewReview } from '../../src/library/review-view.ts';
 import { type TestApp, testApp } from '../helpers/app.ts';
-import { findingsOf, lenient, saveSkill, saveWired, skill } from '../helpers/drafts.ts';
+import { findingsOf, lenient, saveSkill, skill } from '../helpers/drafts.ts';
+
+const saved = (app: TestApp, fields: Record<string, unknown>) =>
+  app.use('save_skill', fields) as Promise<Record<string, unknown>>;
 
 const asks = (name: string, address: string, capabilities: object, more: object = {}) =>
   skill(name, `return { status: (await ctx.fetch(${JSON.stringify(address)})).status };`, { capabilities, ...more });
@@ -32,18 +35,6 @@ describe('the risk of a reach', () => {
 });
 
 describe('a skill that declares what it reaches', () => {
-  it('is refused with one clear finding while the host hands code nothing of it', async () => {
-    const app = await testApp();
-    const findings = await findingsOf(app, asks('asks', 'https://a.example/', { net: ['GET a.example'] }));
-    expect(findings).toMatchObject([{ rule: 'not_yet' }]);
-    expect(
-      await app.use('validate_skill', asks('asks', 'https://a.example/', { net: ['GET a.example'] })),
-    ).toMatchObject({
-      valid: false,
-      risk: 'reads',
-    });
-  });
-
   it('is told of all that it does not declare, and of all that it declares in vain', async () => {
     const app = await testApp();
     const code = "ctx.fetch('https://a.example/', { headers: { a: '{{secret:TOKEN}}' } });\nctx.files.write('a', 'b');";
@@ -55,7 +46,6 @@ describe('a skill that declares what it reaches', () => {
       ['undeclared_secret', 2],
       ['unused_capability', undefined],
       ['undeclared_files', 3],
-      ['not_yet', undefined],
     ]);
   });
 
@@ -76,11 +66,11 @@ describe('a skill that declares what it reaches', () => {
   it('may declare any host only where the settings say so', async () => {
     const any = asks('asks', 'https://a.example/', { net: ['*'] });
     const app = await testApp();
-    await expect(saveWired(app, any)).rejects.toMatchObject({
+    await expect(saved(app, any)).rejects.toMatchObject({
       details: { findings: [{ rule: 'any_host' }, { rule: 'undeclared_net' }] },
     });
     const open = await testApp({ settings: { allowAnyHost: true } });
-    expect(await saveWired(open, any)).toMatchObject({ state: 'pending', risk: 'open_network' });
+    expect(await saved(open, any)).toMatchObject({ state: 'pending', risk: 'open_network' });
   });
 
   it('waits for a person, who reads in plain words what it may do, and that a host is an exit', async () => {
@@ -88,7 +78,7 @@ describe('a skill that declares what it reaches', () => {
     const code =
       "return (await ctx.fetch('https://api.github.com/user', { headers: { authorization: 'Bearer {{secret:TOKEN}}' } })).status;";
     const capabilities = { net: ['GET api.github.com'], secrets: ['TOKEN'] };
-    expect(await saveWired(app, skill('asks', code, { capabilities }))).toMatchObject({
+    expect(await saved(app, skill('asks', code, { capabilities }))).toMatchObject({
       state: 'pending',
       risk: 'secrets',
     });
@@ -102,9 +92,9 @@ describe('a skill that declares what it reaches', () => {
 
   it('becomes a major version when it reaches more, and the review says what is new and what is gone', async () => {
     const app = await testApp({ settings: { approval: 'always', sandboxThreads: 1 } });
-    await saveWired(app, asks('asks', 'https://a.example/', { net: ['GET a.example', 'GET old.example'] }));
+    await saved(app, asks('asks', 'https://a.example/', { net: ['GET a.example', 'GET old.example'] }));
     await app.decide('approved');
-    const next = await saveWired(app, asks('asks', 'https://a.example/', { net: ['GET a.example', 'new.example'] }));
+    const next = await saved(app, asks('asks', 'https://a.example/', { net: ['GET a.example', 'new.example'] }));
     expect(next).toMatchObject({ version: '2.0.0', reasons: ['it now sends any request to new.example'] });
     const text = await openReviewText(app);
     expect(text).toContain(
@@ -114,14 +104,14 @@ describe('a skill that declares what it reaches', () => {
 
   it('is described with it, and has the hints that follow from it', async () => {
     const app = await testApp(lenient);
-    await saveWired(app, asks('asks', 'https://A.example/', { net: ['get A.example'] }));
+    await saved(app, asks('asks', 'https://A.example/', { net: ['get A.example'] }));
     expect(await app.use('describe_tool', { name: 'asks' })).toMatchObject({
       risk: 'reads',
       capabilities: { net: [{ host: 'a.example', methods: ['GET'] }], secrets: [], files: 'none', env: 'none' },
       reach: { net: [{ host: 'a.example', methods: ['GET'] }] },
       annotations: { readOnlyHint: true, destructiveHint: false, openWorldHint: true },
     });
-    await saveWired(app, skill('writes', "await ctx.files.write('a', 'b');", { capabilities: { files: 'write' } }));
+    await saved(app, skill('writes', "await ctx.files.write('a', 'b');", { capabilities: { files: 'write' } }));
     expect(await app.use('describe_tool', { name: 'writes' })).toMatchObject({
       annotations: { readOnlyHint: false, destructiveHint: true, openWorldHint: false },
     });
@@ -129,7 +119,7 @@ describe('a skill that declares what it reaches', () => {
 
   it('is as risky for what calls it, at any depth, and its host is named there too', async () => {
     const app = await testApp(lenient);
-    await saveWired(app, asks('asks', 'https://a.example/', { net: ['GET a.example'] }));
+    await saved(app, asks('asks', 'https://a.example/', { net: ['GET a.example'] }));
     await saveSkill(app, 'between', 'return ctx.tools.asks({});');
     await saveSkill(app, 'above', 'return ctx.tools.between({});');
     expect(await app.use('describe_tool', { name: 'above' })).toMatchObject({
@@ -138,7 +128,7 @@ describe('a skill that declares what it reaches', () => {
       reach: { net: [{ host: 'a.example', methods: ['GET'] }], secrets: [], files: 'none' },
       annotations: { readOnlyHint: true, openWorldHint: true },
     });
-    await saveWired(app, asks('asks', 'https://b.example/', { net: ['b.example'] }));
+    await saved(app, asks('asks', 'https://b.example/', { net: ['b.example'] }));
     const again = await saveSkill(app, 'above', 'return ctx.tools.between({ again: true });');
     expect(again).toMatchObject({ version: '1.0.1' });
     await saveSkill(app, 'between', 'return ctx.tools.asks({ again: true });');
