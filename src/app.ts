@@ -99,6 +99,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
       keyring: createKeyring(config),
       transport,
       sink,
+      engineProblem: (engine) => engines.problem(engine),
       builtins: () => builtins.map(({ name }) => name),
     }),
   };
@@ -112,6 +113,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     search,
     library: () => library,
     sandbox,
+    engineProblem: (engine) => engines.problem(engine),
     elicitationApproves: config.elicitationApproves,
   });
   const catalog = createCatalog([...builtins, ...moreTools]);

@@ -113,6 +113,10 @@ const madeCode = (node: Node): Finding => ({
 });
 
 function unknownName(node: Node, name: string): Finding {
+  if (denoNames.has(name)) {
+    const remedy = remedies.get(name) ?? 'Do without it.';
+    return found(node, needsDeno, `${name} is not part of the default engine`, remedy);
+  }
   const remedy = remedies.get(name) ?? `Declare ${name}, or take it as input.`;
   return found(node, 'unknown_name', `${name} is neither declared nor part of the sandbox`, remedy);
 }
@@ -139,6 +143,17 @@ const available: ReadonlySet<string> = new Set([
     'ArrayBuffer SharedArrayBuffer DataView Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array',
   ),
   ...names('Uint32Array Float16Array Float32Array Float64Array BigInt64Array BigUint64Array'),
+]);
+
+/** The rule of findings about names that only the engine deno has. */
+export const needsDeno = 'needs_deno';
+
+/** Names of the engine deno beside those of the language: without power, and without clock and chance of their own. */
+export const denoNames: ReadonlySet<string> = new Set([
+  ...names('URL URLSearchParams URLPattern TextEncoder TextDecoder TextEncoderStream TextDecoderStream Intl'),
+  ...names('setTimeout setInterval clearTimeout clearInterval structuredClone AbortController AbortSignal'),
+  ...names('Blob FormData Headers Request Response ReadableStream WritableStream TransformStream'),
+  ...names('CompressionStream DecompressionStream Event EventTarget MessageChannel WebAssembly'),
 ]);
 
 const noTimers = 'There are no timers; await what you wait for.';

@@ -13,6 +13,8 @@ export interface ProgramTypes {
   input: JsonSchema;
   output?: JsonSchema | undefined;
   tools: readonly ToolSignature[];
+  /** More names that the engine has; of any type. */
+  names?: readonly string[] | undefined;
   reach: Reach;
 }
 
@@ -90,6 +92,9 @@ declare function queueMicrotask(work: () => void): void;
 export function declarations(types: ProgramTypes): string {
   return [
     globals,
+    ...(types.names ?? [])
+      .filter((name) => name !== 'Intl')
+      .map((name) => `declare const ${name}: any; type ${name} = any;`),
     `type Input = ${typeOfSchema(types.input, 'read')};`,
     `type Output = ${types.output === undefined ? 'unknown' : typeOfSchema(types.output, 'written')};`,
     contextType(types),

@@ -66,7 +66,9 @@ export async function checkDraft(
     level === 'exec' ? kind.prove(manifest, { compiled: texts.compiled, examples }, principal, signal) : unproven,
   ]);
   const checked = { findings: firstOf([...findings, ...types, ...proof.findings]), examples: proof.results, risk };
-  return checked.findings.some(isError) ? checked : { ...checked, sound: { manifest, texts } };
+  return checked.findings.some(isError)
+    ? checked
+    : { ...checked, sound: { manifest: { ...manifest, ...(proof.engine && { engine: proof.engine }) }, texts } };
 }
 
 const unproven: Proof = Object.freeze({ results: [], findings: [] });

@@ -85,6 +85,8 @@ interface Provable {
 }
 
 export interface Proof {
+  /** The engine in which the examples passed, where it is not the one of the manifest. */
+  engine?: Engine;
   results: ExampleResult[];
   findings: Finding[];
 }

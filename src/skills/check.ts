@@ -9,9 +9,10 @@ import { findUses, type NamedTool } from '../code/uses.ts';
 import type { Finding } from '../contracts.ts';
 import { byteLength, canonicalJson, isWithinDepth, sha256 } from '../json.ts';
 import type { Inspected, ToolUse } from '../library/kind.ts';
-import { defaultLimits } from '../sandbox/sandbox.ts';
+import { defaultLimits, type Engine } from '../sandbox/sandbox.ts';
 import { findPoisonIn } from '../text/poison.ts';
 import { type SkillDraft, skillDraft } from './draft.ts';
+import { chooseEngine, type EngineProblem } from './engine.ts';
 import { applyOverrides, checkCredentials, checkTwins, checkWords } from './texts.ts';
 
 const maxExampleDepth = 64;
@@ -21,6 +22,7 @@ const maxExamplesBytes = 1_000_000;
 export interface SkillRules {
   allowAnyHost: boolean;
   builtins: () => readonly string[];
+  engineProblem: EngineProblem;
 }
 
 /** Judges a skill's draft without running it: names, schemas, texts, source, and what that reaches for and declares. */
@@ -29,13 +31,14 @@ export async function inspectSkill(input: unknown, rules: SkillRules): Promise<I
   const { declared, findings: aboutCapabilities } = readCapabilities(draft.capabilities ?? {}, rules);
   const { net, secrets, files, tools } = declared;
   const code = await inspectCode(draft, declared);
+  const chosen = await chooseEngine(code.findings, rules.engineProblem);
   const found = [
     ...checkWords(draft),
     ...(await checkSchemas(draft)),
     ...(await checkTwins(draft, rules.builtins())),
     ...checkExamples(draft),
     ...aboutCapabilities,
-    ...code.findings,
+    ...chosen.findings,
   ];
   const findings = applyOverrides(found, draft.overrides);
   const { compiled } = code;
@@ -44,7 +47,7 @@ export async function inspectSkill(input: unknown, rules: SkillRules): Promise<I
   if (!isSound) return judged;
   const examples = canonicalJson(draft.examples);
   const texts = { source: draft.code, compiled, examples };
-  return { ...judged, texts, manifest: toManifest(draft, texts) };
+  return { ...judged, texts, manifest: toManifest(draft, texts, chosen.engine) };
 }
 
 /** Uses without a range of their own have the declared one. */
@@ -54,7 +57,11 @@ const ranged = (uses: readonly NamedTool[], tools: Declared['tools']): ToolUse[]
     return use.range === undefined && range !== undefined && range !== '*' ? { ...use, range } : use;
   });
 
-function toManifest(draft: SkillDraft, texts: NonNullable<Inspected['texts']>): NonNullable<Inspected['manifest']> {
+function toManifest(
+  draft: SkillDraft,
+  texts: NonNullable<Inspected['texts']>,
+  engine: Engine,
+): NonNullable<Inspected['manifest']> {
   return {
     kind: 'skill',
     name: draft.name,
@@ -66,7 +73,7 @@ function toManifest(draft: SkillDraft, texts: NonNullable<Inspected['texts']>): 
     input: draft.input_schema,
     ...(draft.output_schema && { output: draft.output_schema }),
     language: draft.language,
-    engine: 'quickjs',
+    engine,
     limits: { ...defaultLimits },
     source: sha256(texts.source),
     compiled: sha256(texts.compiled),

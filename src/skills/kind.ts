@@ -1,20 +1,29 @@
+import { denoNames } from '../code/check-program.ts';
 import { checkTypes } from '../code/type-check.ts';
 import type { EntryKind } from '../library/kind.ts';
 import { inspectSkill, type SkillRules } from './check.ts';
+import { slowInQuickJs } from './engine.ts';
 import { type ExampleParts, proveExamples } from './examples.ts';
 import { toProgram } from './host.ts';
 import { createSkillTool, type SkillParts } from './run.ts';
+
+const tooSlow = 'The code computed for more than';
 
 /** Skills, as the library keeps them. */
 export function createSkillKind(parts: SkillParts & ExampleParts & SkillRules): EntryKind {
   return {
     inspect: (draft) => inspectSkill(draft, parts),
-    checkTypes({ language, input, output, capabilities }, source, tools, signal) {
-      return checkTypes(source, language, { input, output, tools, reach: capabilities }, signal);
+    checkTypes({ language, engine, input, output, capabilities }, source, tools, signal) {
+      const names = engine === 'deno' ? [...denoNames] : [];
+      return checkTypes(source, language, { input, output, tools, names, reach: capabilities }, signal);
     },
-    prove(manifest, { compiled, examples }, principal, signal) {
-      const program = toProgram(manifest, compiled);
-      return proveExamples(parts, { manifest, program, principal, signal }, examples);
+    async prove(manifest, { compiled, examples }, principal, signal) {
+      const bench = { manifest, program: toProgram(manifest, compiled), principal, signal };
+      const proof = await proveExamples(parts, bench, examples);
+      const isSlow = proof.findings.some(({ message }) => message.includes(tooSlow));
+      if (!isSlow || manifest.engine !== 'quickjs' || (await parts.engineProblem('deno'))) return proof;
+      const again = await proveExamples(parts, { ...bench, manifest: { ...manifest, engine: 'deno' } }, examples);
+      return again.findings.length > 0 ? proof : { ...again, engine: 'deno', findings: [slowInQuickJs] };
     },
     toTool: (tenant, version, manifest, seal) => createSkillTool(parts, { tenant, version, manifest, seal }),
   };

@@ -5,13 +5,15 @@ import { authorLine, compileProgram } from '../code/strip.ts';
 import type { Finding } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
-import type { Program } from '../sandbox/sandbox.ts';
+import type { Engine, Program } from '../sandbox/sandbox.ts';
+import { chooseEngine, type EngineProblem } from './engine.ts';
 
 /** Code that runs once. */
 export interface Script {
   /** As a module: what it would be saved as. */
   source: string;
   program: Program;
+  engine: Engine;
 }
 
 /**
@@ -24,17 +26,18 @@ export const asModule = (code: string): string =>
  * Reads and compiles code that runs once: a module or the body of its function. What tools it calls need not be literal.
  * @throws WeaverError `check_failed` with every finding.
  */
-export async function compileScript(code: string, language: Language): Promise<Script> {
+export async function compileScript(code: string, language: Language, engineProblem: EngineProblem): Promise<Script> {
   const source = asModule(code);
   const { ast, findings } = await parseProgram(source, language);
   if (!ast || findings.length > 0) throw refused(findings);
-  const inspected = await inspect(ast);
-  if (inspected.length > 0) throw refused(inspected);
+  const chosen = await chooseEngine(await inspect(ast), engineProblem);
+  const errors = chosen.findings.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw refused(errors);
   const compiled = await compileProgram(source, language);
   if ('findings' in compiled) throw refused(compiled.findings);
   const { text } = compiled;
   const lines = language === 'typescript' && { lineOf: (line: number) => authorLine(text, line) };
-  return { source, program: { hash: sha256(text), text, ...lines } };
+  return { source, engine: chosen.engine, program: { hash: sha256(text), text, ...lines } };
 }
 
 // Nobody reviews it, so code made at run time is no worse than the rest.

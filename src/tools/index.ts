@@ -1,8 +1,9 @@
 import type { Catalog, ToolSource } from '../catalog/catalog.ts';
 import type { Tool } from '../catalog/tool.ts';
 import type { SaveParts } from '../library/save.ts';
-import type { Sandbox } from '../sandbox/sandbox.ts';
+import type { Engine, Sandbox } from '../sandbox/sandbox.ts';
 import type { ToolSearch } from '../search/search.ts';
+import type { EngineProblem } from '../skills/engine.ts';
 import type { Cache } from '../store/cache.ts';
 import type { Database } from '../store/database.ts';
 import { callReadTool, callTool } from './call-tool.ts';
@@ -37,7 +38,8 @@ export interface BuiltinParts {
   catalog: () => Catalog;
   search: ToolSearch;
   library: () => SaveParts;
-  sandbox: () => Sandbox;
+  sandbox: (engine: Engine) => Sandbox;
+  engineProblem: EngineProblem;
   elicitationApproves: boolean;
 }
 
@@ -50,6 +52,7 @@ export function createBuiltins({
   search,
   library,
   sandbox,
+  engineProblem,
   elicitationApproves,
 }: BuiltinParts): Tool[] {
   return [
@@ -57,7 +60,7 @@ export function createBuiltins({
     describeTool({ catalog, source, database, texts }),
     callTool,
     callReadTool,
-    runCode({ database, sandbox }),
+    runCode({ database, sandbox, engineProblem }),
     saveSkill(library),
     listReviews(database),
     decideReview({ database, elicitationApproves }),

@@ -3,7 +3,8 @@ import { splitName } from '../catalog/catalog.ts';
 import type { Tool, ToolContext } from '../catalog/tool.ts';
 import { WeaverError } from '../errors.ts';
 import { keepResult } from '../runs/read.ts';
-import { defaultLimits, type JobResult, type Sandbox } from '../sandbox/sandbox.ts';
+import { defaultLimits, type Engine, type JobResult, type Sandbox } from '../sandbox/sandbox.ts';
+import type { EngineProblem } from '../skills/engine.ts';
 import { answerOf, ownerOf } from '../skills/host.ts';
 import { compileScript } from '../skills/script.ts';
 import type { Database } from '../store/database.ts';
@@ -38,11 +39,12 @@ const input = z.strictObject({
 
 interface RunCodeParts {
   database: Database;
-  sandbox: () => Sandbox;
+  sandbox: (engine: Engine) => Sandbox;
+  engineProblem: EngineProblem;
 }
 
 /** `run_code`: one script over the whole catalog, in place of many calls whose results a model would have to read. */
-export function runCode({ database, sandbox }: RunCodeParts): Tool {
+export function runCode({ database, sandbox, engineProblem }: RunCodeParts): Tool {
   return defineBuiltin({
     name: 'run_code',
     title: 'Run code',
@@ -54,9 +56,9 @@ export function runCode({ database, sandbox }: RunCodeParts): Tool {
     named: ({ tools }) => tools,
     async run({ code, language, input: given, timeout_ms: wallMs }, ctx) {
       if (ctx.request.caller) throw nested();
-      const { program, source } = await compileScript(code, language);
+      const { program, source, engine } = await compileScript(code, language, engineProblem);
       const calls: Record<string, number> = {};
-      const result = await sandbox().run({
+      const result = await sandbox(engine).run({
         id: ctx.callId,
         owner: ownerOf(ctx.request.principal),
         program,

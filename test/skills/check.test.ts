@@ -1,9 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/contracts.ts';
+import { WeaverError } from '../../src/errors.ts';
 import { inspectSkill as inspect, titleOf } from '../../src/skills/check.ts';
 import { draft, testApp } from '../helpers/app.ts';
 
-const inspectSkill = (fields: unknown) => inspect(fields, { allowAnyHost: false, builtins: () => ['save_skill'] });
+const inspectSkill = (fields: unknown) =>
+  inspect(fields, {
+    allowAnyHost: false,
+    builtins: () => ['save_skill'],
+    engineProblem: async () => new WeaverError('not_supported', 'There is no Deno.'),
+  });
 const object = (more: object) => ({ type: 'object', ...more });
 
 describe('a schema of a draft', () => {
@@ -96,7 +102,7 @@ describe('the code of a draft', () => {
     ['requires', "export default () => require('node:fs');", 'unknown_name', 1],
     ['reads the process', 'export default () => process.env;', 'unknown_name', 1],
     ['fetches', "export default () => fetch('http://localhost');", 'unknown_name', 1],
-    ['sleeps', 'export default () => new Promise((done) => setTimeout(done, 1));', 'unknown_name', 1],
+    ['sleeps', 'export default () => new Promise((done) => setTimeout(done, 1));', 'needs_deno', 1],
     ['exports no default', 'export const run = () => ({});', 'no_default_export', undefined],
     ['exports a generator', 'export default function* () {}', 'generator', 1],
     ['nests deeply', `export default () => ${'['.repeat(50_000)}${']'.repeat(50_000)};`, 'code_too_deep', undefined],
