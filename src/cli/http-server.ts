@@ -108,15 +108,19 @@ function oauthRules({ issuer, audience }: Config): OAuthRules {
 }
 
 function healthRoutes(app: App): Route[] {
+  const { said, well } = saidOnce(app.log);
   const route = (path: string, check: () => Promise<object>): Route => ({
     path,
     methods: ['GET', 'HEAD'],
     isOpen: true,
     handle: ({ response }: Exchange) =>
       check().then(
-        (state) => sendJson(response, 200, state),
+        (state) => {
+          well(path);
+          sendJson(response, 200, state);
+        },
         (error: unknown) => {
-          app.log.warn({ error }, `${path} is not well`);
+          said(path, error);
           sendJson(response, 503, { status: 'unavailable', database: toWeaverError(error).code });
         },
       ),
@@ -127,6 +131,20 @@ function healthRoutes(app: App): Route[] {
     return app.redis?.trouble() === undefined ? { status: 'ok' } : { status: 'degraded', redis: 'unavailable' };
   };
   return [route('/healthz', async () => ({ status: 'ok' })), route('/readyz', ready)];
+}
+
+/** A line when something is not well any more, and one when it is again, however often it is asked. */
+function saidOnce(log: App['log']) {
+  const ill = new Set<string>();
+  return {
+    said(path: string, error: unknown): void {
+      if (!ill.has(path)) log.warn({ error }, `${path} is not well`);
+      ill.add(path);
+    },
+    well(path: string): void {
+      if (ill.delete(path)) log.warn({}, `${path} is well again`);
+    },
+  };
 }
 
 async function askDatabase({ database, source }: App): Promise<void> {

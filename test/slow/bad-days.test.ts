@@ -113,6 +113,8 @@ describe.skipIf(needsPostgres !== '')(`a server whose PostgreSQL has a bad day${
       expect(await use('kept', { x: 1 })).toEqual({ y: 2 });
       expect(await until(() => said.some(recovered))).toBe(true);
       expect([said.filter(degraded).length, said.filter(recovered).length]).toEqual([1, 1]);
+      const ofReadyz = said.filter((line) => line.startsWith('/readyz'));
+      expect(ofReadyz).toEqual(['/readyz is not well', '/readyz is well again']);
       console.log(`said: ${[...new Set(said)].join(' | ')}`);
     },
   );
