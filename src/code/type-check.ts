@@ -1,5 +1,7 @@
+import { LRUCache } from 'lru-cache';
 import type { Finding } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
+import { sha256 } from '../json.ts';
 import { shortText } from '../text/clean.ts';
 import { annotate } from './annotate.ts';
 import { declarations, type ProgramTypes } from './context-type.ts';
@@ -65,12 +67,21 @@ export async function checkTypes(
   return told.map((one) => toFinding(one, severity, annotated.authorPlace(one)));
 }
 
+// The same program is checked again and again: validated, saved, mended beside it.
+const compilations = new LRUCache<string, Compilation>({ max: 500 });
+
 async function compileOrSay(
   files: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<Compilation | { missing: Finding }> {
+  const key = sha256(JSON.stringify(files));
+  const known = signal.aborted ? undefined : compilations.get(key);
+  if (known) return known;
   try {
-    return await runTsc(files, signal);
+    const compiled = await runTsc(files, signal);
+    // What ran out of time or memory may have had bad luck.
+    if (!('stopped' in compiled)) compilations.set(key, compiled);
+    return compiled;
   } catch (error) {
     if (error instanceof WeaverError && error.code === 'not_supported') return { missing: unchecked(error) };
     throw error;

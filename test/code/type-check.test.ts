@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ProgramTypes } from '../../src/code/context-type.ts';
 import type { Language } from '../../src/code/parse.ts';
 import { checkTypes } from '../../src/code/type-check.ts';
+import { temporaryFolder } from '../helpers/app.ts';
 
 const object = (properties: object, required: string[] = [], more: object = {}) => ({
   type: 'object',
@@ -186,10 +186,12 @@ export default (input: A<string>): B => { const f: import('./x').G = 1; const h:
 
 describe('the compiler', () => {
   it('leaves nothing behind', async () => {
-    const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith('toolweaver-types-'));
-    const before = left();
-    await check('export default () => ({ y: 1 });');
-    expect(left().filter((name) => !before.includes(name))).toEqual([]);
+    const folder = temporaryFolder();
+    // Others compile in the usual one meanwhile.
+    vi.stubEnv('TMPDIR', folder);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    await check('export default () => ({ y: 1, z: "not checked before" });');
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it('is stopped when types take more memory than there is', async () => {
