@@ -13,6 +13,8 @@ import type { SaveParts } from './library/save.ts';
 import { createLibrarySource } from './library/sync.ts';
 import type { Log } from './log.ts';
 import { openTransport, type Transport } from './net/transport.ts';
+import { recordingFollowUps } from './recordings/follow-ups.ts';
+import { createRecorder, type Recorder } from './recordings/recorder.ts';
 import { readRedisAddress } from './redis-address.ts';
 import { runFollowUps } from './runs/follow-ups.ts';
 import { createRunKeeper, type RunTimes } from './runs/keeper.ts';
@@ -46,6 +48,8 @@ export interface App {
   sandbox: (engine?: Engine) => Sandbox;
   engines: Engines;
   sink: EventSink;
+  /** Where TOOLWEAVER_RECORD_RUNS says that runs are recorded. */
+  recorder: Recorder | undefined;
   /** Started by what lasts: servers and `toolweaver worker`. */
   worker: Worker;
   close(): Promise<void>;
@@ -81,6 +85,9 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
   const texts = database.kind === 'sqlite' ? memory : cache;
   const sink = config.analyticsBackend.includes('sqlite') ? createSqliteSink(database, log, config.eventDays) : noSink;
   const transport = options.transport ?? openTransport();
+  const keyring = createKeyring(config);
+  const { recordRuns: runs, recordDays: days } = config;
+  const recorder = runs > 0 ? createRecorder({ database, ring: keyring, log, runs, days }) : undefined;
   const engines = createEngines({ threads: config.sandboxThreads, denoPath: config.denoPath });
   const sandbox = (engine: Engine = 'quickjs'): Sandbox => engines.of(engine);
 
@@ -91,12 +98,13 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
       texts,
       sandbox,
       log,
+      recorder,
       catalog: () => catalog,
       call: (request) => call(request),
       allowAnyHost: config.allowAnyHost,
       privateHosts: config.privateHosts,
       home: config.home,
-      keyring: createKeyring(config),
+      keyring,
       transport,
       sink,
       engineProblem: (engine) => engines.problem(engine),
@@ -129,7 +137,10 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     callTimeoutMs: config.callTimeoutMs,
     elicitationCounts: config.elicitationApproves,
   });
-  const dispatcher = createDispatcher(database, log, runFollowUps(database));
+  const dispatcher = createDispatcher(database, log, {
+    ...runFollowUps(database),
+    ...recordingFollowUps(database),
+  });
   const takeover = createTakeover({ database, keeper, call, log });
   const worker = createWorker({ database, dispatcher, takeover, log }, workerTimes);
   const listing = createListing({ catalog, database, cache, config, log });
@@ -141,6 +152,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     await engines.close();
     await transport.close();
     await sink.close();
+    await recorder?.close();
     await redis?.close();
     await database.close();
   };
@@ -165,6 +177,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
     sandbox,
     engines,
     sink,
+    recorder,
     worker,
     close,
   };

@@ -118,6 +118,14 @@ export const settings = z.strictObject({
   eventDays: setting(count(1, 3_650).default(90), 'Days for which call events are kept.', {
     env: 'TOOLWEAVER_EVENT_DAYS',
   }),
+  recordRuns: setting(
+    count(0, 1_000).default(0),
+    'How many of the latest runs of skills are recorded, encrypted, to be replayed; 0 records none.',
+    { env: 'TOOLWEAVER_RECORD_RUNS' },
+  ),
+  recordDays: setting(count(1, 90).default(7), 'Days for which recorded runs are kept.', {
+    env: 'TOOLWEAVER_RECORD_DAYS',
+  }),
   analyticsBackend: setting(
     z.preprocess(splitList, z.array(z.enum(['sqlite', 'none']))).default(['sqlite']),
     'Where call events go (comma list): sqlite (the database) or none.',

@@ -19,7 +19,7 @@ export const errorCodes = {
   unavailable: 'Something that the call needs is down or ended half-way; trying again can work.',
   skill_failed: 'The code of a skill threw an error.',
   seal_broken: 'Stored code differs from what was reviewed, so it was not run.',
-  secret_unreadable: 'A secret cannot be opened: its key is missing, or its row was changed.',
+  secret_unreadable: 'A secret or a recording cannot be opened: its key is missing, or its row was changed.',
   not_supported: 'This build or machine lacks what the request needs.',
   database_newer: 'The database was written by a newer ToolWeaver.',
   database_damaged: 'The database file is not readable as one; nothing was changed.',

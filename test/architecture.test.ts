@@ -21,6 +21,7 @@ const steps: Record<string, number> = {
   remote: 6,
   library: 5,
   catalog: 4,
+  recordings: 4,
   access: 3,
   secrets: 3,
   code: 3,

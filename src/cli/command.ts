@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { localPerson } from '../access/principals.ts';
 import type { App } from '../app.ts';
 import { type LoadedConfig, loadConfig, metaOf, type SettingName, settingNames } from '../config.ts';
@@ -45,14 +45,15 @@ export function action(env: NodeJS.ProcessEnv, run: (cli: Cli, ...args: string[]
   };
 }
 
-/** Adds a flag for every setting that is no secret. */
+/** Adds a flag for every setting that is no secret; only the help of the whole program shows them. */
 export function addSettingFlags(
-  program: Command,
+  command: Command,
   describe: (name: SettingName) => string,
   flag: (name: SettingName) => string,
 ): void {
   for (const name of settingNames) {
-    if (!metaOf(name).isSecret) program.option(`--${flag(name)} <value>`, describe(name));
+    const option = new Option(`--${flag(name)} <value>`, describe(name)).hideHelp(command.parent !== null);
+    if (!metaOf(name).isSecret) command.addOption(option);
   }
 }
 

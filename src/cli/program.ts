@@ -11,6 +11,7 @@ import { addExport } from './export.ts';
 import { addInstall } from './install.ts';
 import { addLint } from './lint.ts';
 import { addList } from './list.ts';
+import { addReplay } from './replay.ts';
 import { addReview } from './review.ts';
 import { addRun } from './run.ts';
 import { addSave } from './save.ts';
@@ -22,6 +23,12 @@ import { addToken } from './token.ts';
 import { addVersions } from './versions.ts';
 import { addWorker } from './worker.ts';
 
+// Before the command and after it, however deep.
+function takeSettings(command: Command): void {
+  addSettingFlags(command, (name) => settings.shape[name].description ?? '', kebab);
+  command.hook('preSubcommand', (_, next) => takeSettings(next));
+}
+
 /** The whole command line, in the order of its help. */
 export function createProgram(env: NodeJS.ProcessEnv): Command {
   const program = new Command('toolweaver')
@@ -29,8 +36,10 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
     .version(version)
     .configureHelp({ showGlobalOptions: false })
     .showSuggestionAfterError()
-    .exitOverride();
-  addSettingFlags(program, (name) => settings.shape[name].description ?? '', kebab);
+    .exitOverride()
+    // Else the program's own --version would be taken for that of `replay`.
+    .enablePositionalOptions();
+  takeSettings(program);
   for (const add of [
     addServe,
     addWorker,
@@ -44,6 +53,7 @@ export function createProgram(env: NodeJS.ProcessEnv): Command {
     addReview,
     addVersions,
     addRun,
+    addReplay,
     addToken,
     addSecret,
     addLint,

@@ -5,7 +5,9 @@ import { decide, listReviews, type Verdict } from '../approval/reviews.ts';
 import { WeaverError } from '../errors.ts';
 import { libraryReviewEnds } from '../library/decide.ts';
 import { reviewText } from '../library/review-text.ts';
-import { viewReview } from '../library/review-view.ts';
+import { type ReviewView, viewReview } from '../library/review-view.ts';
+import { createKeyring } from '../secrets/keyring.ts';
+import { replayFor } from '../skills/replay-review.ts';
 import { brief } from '../tools/reviews.ts';
 import { action, addCommand, type Cli, cliPrincipal, withApp } from './command.ts';
 import { columns, isTerminal, print } from './output.ts';
@@ -51,10 +53,18 @@ async function list(cli: Cli, { database }: App): Promise<number> {
   return 0;
 }
 
-async function show(cli: Cli, { database }: App, id: string): Promise<number> {
-  const view = await viewReview(database.read, localTenant, id);
+async function show(cli: Cli, app: App, id: string): Promise<number> {
+  const view = await viewWithReplay(cli, app, id);
   print(cli.asJson, view, await reviewText(view));
   return 0;
+}
+
+async function viewWithReplay({ signal }: Cli, { database, sandbox, config }: App, id: string): Promise<ReviewView> {
+  const view = await viewReview(database.read, localTenant, id);
+  const { name, version } = view.review.subject;
+  const parts = { database, sandbox, ring: createKeyring(config) };
+  const replay = await replayFor(parts, { tenant: localTenant, name, version }, signal);
+  return { ...view, ...(replay && { replay }) };
 }
 
 async function settle(cli: Cli, app: App, id: string, verdict: Verdict): Promise<number> {
@@ -64,7 +74,7 @@ async function settle(cli: Cli, app: App, id: string, verdict: Verdict): Promise
       hint: `Open a terminal and run: toolweaver review ${verdict === 'approved' ? 'approve' : 'reject'} ${id}`,
     });
   }
-  const view = await viewReview(app.database.read, localTenant, id);
+  const view = await viewWithReplay(cli, app, id);
   if (!cli.asJson) print(false, view, await reviewText(view));
   const isOpen = view.review.state === 'open';
   if (

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { localTenant } from '../access/principals.ts';
 import type { App } from '../app.ts';
 import { WeaverError } from '../errors.ts';
+import { sealedRecordings } from '../recordings/table.ts';
 import { checkName } from '../secrets/binding.ts';
 import { createKeyring } from '../secrets/keyring.ts';
 import { rotateSecrets } from '../secrets/rotate.ts';
@@ -80,7 +81,7 @@ async function remove(cli: Cli, { database }: App, name: string): Promise<number
 }
 
 async function rotate(cli: Cli, { database, config }: App): Promise<number> {
-  const { count, key } = await rotateSecrets(database, createKeyring(config));
+  const { count, key } = await rotateSecrets(database, createKeyring(config), [sealedRecordings]);
   print(
     cli.asJson,
     { count, key },

@@ -2,12 +2,20 @@ import { findingLine } from '../catalog/finding.ts';
 import type { Finding } from '../contracts.ts';
 import { shortText } from '../text/clean.ts';
 import { exitWarning, type ReachChange } from './reach.ts';
-import type { PartDiff, ReviewView } from './review-view.ts';
+import type { PartDiff, ReplayCounts, ReviewView } from './review-view.ts';
 
 const maxWords = 2_000;
 
 /** A review as a person reads it: what, why, the differences part by part, findings, who depends on it. */
-export async function reviewText({ review, against, risk, reach, parts, dependents }: ReviewView): Promise<string> {
+export async function reviewText({
+  review,
+  against,
+  risk,
+  reach,
+  parts,
+  dependents,
+  replay,
+}: ReviewView): Promise<string> {
   const { createTwoFilesPatch } = await import('diff');
   const { id, subject, state, evidence, openedAt, openedBy, decisions } = review;
   const findings = Array.isArray(evidence.findings) ? (evidence.findings as Finding[]) : [];
@@ -22,6 +30,7 @@ export async function reviewText({ review, against, risk, reach, parts, dependen
     `against ${against ?? 'nothing: no version is active'}`,
     `checks  ${examples.filter((one) => one.passed).length} of ${examples.length} examples passed`,
     `used by ${dependents.length === 0 ? 'nothing' : dependents.join(', ')}`,
+    ...(replay ? [`replay  ${replayWords(replay)}, of the latest recorded runs of ${against}`] : []),
     ...reachLines(reach),
     ...(findings.length === 0 ? [] : ['', 'Findings:', ...findings.map(findingLine)]),
     ...decisions.map(
@@ -32,6 +41,11 @@ export async function reviewText({ review, against, risk, reach, parts, dependen
     ...parts.map((part) => partText(part, against === undefined ? undefined : createTwoFilesPatch)),
   ].join('\n');
 }
+
+const replayWords = ({ skipped, ...counts }: ReplayCounts): string =>
+  Object.entries(skipped > 0 ? { ...counts, skipped } : counts)
+    .map(([how, count]) => `${count} ${how}`)
+    .join(', ');
 
 // Everything that it may do, what is new first: a reviewer says yes to all of it.
 function reachLines({ added, removed, kept }: ReachChange): string[] {

@@ -12,6 +12,15 @@ export interface PartDiff {
   after: string;
 }
 
+/** How a version did with the latest recorded runs of the active one. */
+export interface ReplayCounts {
+  equal: number;
+  changed: number;
+  failed: number;
+  /** Those that do not open, and those for which there was no time. */
+  skipped: number;
+}
+
 /** All that a reviewer is shown. */
 export interface ReviewView {
   review: Review;
@@ -23,6 +32,8 @@ export interface ReviewView {
   parts: PartDiff[];
   /** Entries that use this one. */
   dependents: string[];
+  /** Where runs are recorded. */
+  replay?: ReplayCounts | undefined;
 }
 
 /**

@@ -5,19 +5,31 @@ import { encrypt, type SecretKey } from './cipher.ts';
 import type { Keyring } from './keyring.ts';
 import { contextOf, keyRow, openRow } from './table.ts';
 
+/** What else is under the keys of secrets. */
+export interface SealedRows {
+  keysInUse(trx: Db): Promise<string[]>;
+  /** Puts under `key` what is under another of `keys`. */
+  reseal(trx: Db, keys: readonly SecretKey[], key: SecretKey): Promise<void>;
+}
+
 /**
- * Encrypts every secret of every tenant under the newest key, in one transaction, and then forgets the keys that nothing
- * needs any more. What ends in between leaves all secrets readable, and the next rotation goes on.
+ * Encrypts every secret of every tenant, and what else is sealed, under the newest key, in one transaction, and then
+ * forgets the keys that nothing needs any more. What ends in between leaves all secrets readable, and the next rotation goes on.
  * @throws WeaverError `secret_unreadable` when one does not open; then nothing is changed.
  */
 export async function rotateSecrets(
   { write }: Pick<Database, 'write'>,
   ring: Keyring,
+  others: readonly SealedRows[] = [],
 ): Promise<{ count: number; key: string }> {
   const rotated = await write(async (trx) => {
     const used = await lock(trx);
     const keys = await ring.ensure();
+    const elsewhere = await keysOf(trx, others);
+    // A key that this home lacks, and that only others are under, is another home's.
+    for (const { id } of keys) if (elsewhere.includes(id)) used.add(id);
     const key = await newestKey(ring, keys, used);
+    for (const other of others) await other.reseal(trx, keys, key);
     const rows = await trx.selectFrom('secrets').selectAll().execute();
     for (const row of rows) {
       const sealed = encrypt(key, openRow(row, [...keys, key]), contextOf(row));
@@ -34,10 +46,14 @@ export async function rotateSecrets(
   await write(async (trx) => {
     const used = await lock(trx);
     const rows = await trx.selectFrom('secrets').select('key').distinct().execute();
-    await ring.keep?.(new Set([rotated.key, ...used, ...rows.map(({ key }) => key)]));
+    const elsewhere = await keysOf(trx, others);
+    await ring.keep?.(new Set([rotated.key, ...used, ...rows.map(({ key }) => key), ...elsewhere]));
   });
   return rotated;
 }
+
+const keysOf = async (trx: Db, others: readonly SealedRows[]): Promise<string[]> =>
+  (await Promise.all(others.map((other) => other.keysInUse(trx)))).flat();
 
 // One rotation after the other: the keys in the file are changed by one that has this row, or by none.
 async function lock(trx: Db): Promise<Set<string>> {

@@ -3,6 +3,7 @@ import { annotationsOf, type Tool, type ToolContext } from '../catalog/tool.ts';
 import type { Outcome, Progress } from '../contracts.ts';
 import type { Manifest } from '../library/kind.ts';
 import type { Log } from '../log.ts';
+import type { Recorder } from '../recordings/recorder.ts';
 import type { Engine, JobResult, Program, Sandbox } from '../sandbox/sandbox.ts';
 import type { Mask } from '../secrets/mask.ts';
 import { readBlob } from '../store/blobs.ts';
@@ -10,6 +11,7 @@ import type { Cache } from '../store/cache.ts';
 import { maskError } from './fetch.ts';
 import { answerOf, ownerOf, toProgram } from './host.ts';
 import { openReach, type ReachParts } from './reach.ts';
+import { runRecorded } from './record.ts';
 
 export interface SkillParts extends ReachParts {
   /** For the texts of versions. */
@@ -17,6 +19,8 @@ export interface SkillParts extends ReachParts {
   /** The sandbox of an engine, started at first use. */
   sandbox: (engine: Engine) => Sandbox;
   log: Log;
+  /** Where runs are recorded. */
+  recorder?: Recorder | undefined;
 }
 
 interface Sealed {
@@ -55,7 +59,7 @@ export function createSkillTool(parts: SkillParts, sealed: Sealed): Tool {
     capabilities: manifest.capabilities,
     ...(reach && { reach }),
     words: { useWhen: manifest.useWhen, exampleRequests: manifest.exampleRequests, tags: manifest.tags },
-    run: async (input, ctx) => runSkill(parts, manifest, await load(), input, ctx),
+    run: async (input, ctx) => runSkill(parts, sealed, await load(), input, ctx),
   };
 }
 
@@ -70,14 +74,16 @@ async function loadProgram({ database, texts }: SkillParts, tenant: string, mani
 
 async function runSkill(
   parts: SkillParts,
-  manifest: Manifest,
+  { tenant, version, seal, manifest }: Sealed,
   program: Program,
   input: unknown,
   ctx: ToolContext,
 ): Promise<Outcome> {
   const { name, limits, engine } = manifest;
   const { bridge, mask } = await openReach(parts, manifest, ctx);
-  const result = await parts.sandbox(engine).run({
+  const { callId, runId: run, request } = ctx;
+  const about = { tenant, run, callId, tool: name, version, seal, engine, principal: request.principal.id };
+  const result = await runRecorded(parts.recorder, about, parts.sandbox(engine), {
     id: ctx.callId,
     owner: ownerOf(ctx.request.principal),
     program,

@@ -12,6 +12,7 @@ export const migrations: readonly Migration[] = [
   { name: 'tokens, keys, kept runs, questions', up: createAccess },
   { name: 'outbox, holders of runs', up: createOutbox },
   { name: 'secrets', up: createSecrets },
+  { name: 'recordings', up: createRecordings },
 ];
 
 async function createLibrary(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
@@ -248,4 +249,27 @@ async function createSecrets(db: Kysely<unknown>): Promise<void> {
     .addColumn('set_by', 'text', (c) => c.notNull())
     .addPrimaryKeyConstraint('secrets_pk', ['tenant', 'name'])
     .execute();
+}
+
+async function createRecordings(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('recordings')
+    .addColumn('tenant', 'text', (c) => c.notNull())
+    .addColumn('run', 'text', (c) => c.notNull())
+    .addColumn('call_id', 'text', (c) => c.notNull())
+    .addColumn('tool', 'text', (c) => c.notNull())
+    .addColumn('version', 'text', (c) => c.notNull())
+    .addColumn('seal', 'text', (c) => c.notNull())
+    .addColumn('engine', 'text', (c) => c.notNull())
+    .addColumn('principal', 'text', (c) => c.notNull())
+    .addColumn('code', 'text', (c) => c.notNull())
+    .addColumn('at', 'bigint', (c) => c.notNull())
+    .addColumn('expires_at', 'bigint', (c) => c.notNull())
+    .addColumn('bytes', 'integer', (c) => c.notNull())
+    .addColumn('key', 'text', (c) => c.notNull())
+    .addColumn('sealed', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('recordings_pk', ['tenant', 'run'])
+    .execute();
+  await db.schema.createIndex('recordings_at').on('recordings').columns(['tenant', 'at', 'run']).execute();
+  await db.schema.createIndex('recordings_expiry').on('recordings').columns(['tenant', 'expires_at']).execute();
 }

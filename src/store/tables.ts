@@ -131,6 +131,26 @@ export interface Tables {
     set_at: number;
     set_by: string;
   };
+  recordings: {
+    tenant: string;
+    run: string;
+    call_id: string;
+    tool: string;
+    version: string;
+    seal: string;
+    engine: string;
+    principal: string;
+    /** How the run ended: `done`, or the code of its error. */
+    code: string;
+    at: number;
+    expires_at: number;
+    /** Of what is encrypted. */
+    bytes: number;
+    /** Id of the key that it is under. */
+    key: string;
+    /** The encrypted recording; it opens only with these facts about it. */
+    sealed: string;
+  };
   calls: {
     tenant: string;
     id: string;

@@ -13,6 +13,7 @@ import type { Manifest } from '../../src/library/kind.ts';
 import * as view from '../../src/library/review-view.ts';
 import * as rollback from '../../src/library/rollback.ts';
 import * as library from '../../src/library/table.ts';
+import * as recordings from '../../src/recordings/table.ts';
 import * as questions from '../../src/runs/questions.ts';
 import * as read from '../../src/runs/read.ts';
 import * as runs from '../../src/runs/table.ts';
@@ -28,7 +29,7 @@ import type { Db, Tables } from '../../src/store/tables.ts';
 
 const modules = {
   ...{ blobs, decide, dependencies, generation, keys, library, outbox, questions },
-  ...{ read, reviews, rollback, runs, secrets, tokens, usage, view },
+  ...{ read, recordings, reviews, rollback, runs, secrets, tokens, usage, view },
 };
 /** What the modules export beside what asks the database. */
 const asksNothing = [
@@ -48,6 +49,7 @@ const later = now + 3_600_000;
 // Of this test alone.
 const secretKey = '5'.repeat(64);
 const ring = createKeyring({ home: '/nowhere', key: [secretKey] });
+const recordingKey = deriveKey(Buffer.from(secretKey, 'hex'));
 
 /** One of two tenants that have the same of everything; their own name stands in each text. */
 interface Side {
@@ -92,6 +94,15 @@ const question = ({ tenant }: Side): Question =>
     ...{ id: 'question', message: `Is this right for ${tenant}?`, for: 'anyone', expiresAt: later },
     form: { type: 'object', properties: {} },
   }) as unknown as Question;
+
+const recordingOf = ({ tenant, seal }: Side, run: string): recordings.NewRecording => ({
+  of: {
+    ...{ tenant, run, callId: `call of ${run}`, tool: 'double', version: '1.1.0', seal },
+    ...{ engine: 'quickjs', principal: `agent of ${tenant}` },
+  },
+  recording: { input: '{}', now, seed: 1, calls: [], ending: { value: `recorded by ${tenant}` } },
+  ...{ at: now, expiresAt: later },
+});
 
 const messageOf = ({ tenant }: Side, key: string, claim: string | null): outbox.OutboxRow => ({
   ...{ tenant, topic: 'test', key, body: 'null', due_at: 0, put_at: now },
@@ -209,6 +220,7 @@ async function seed(trx: Db, side: Side): Promise<void> {
       .insertInto('secrets')
       .values({ ...secret, name, key: underKey.id, sealed, ...setBy })
       .execute();
+  await recordings.insertRecordings(trx, underKey, [recordingOf(side, 'recorded')], 10, now);
   await trx
     .insertInto('calls')
     .values({
@@ -246,6 +258,8 @@ const reading: Record<string, Ask> = {
   'questions.openQuestion': (db, side) => questions.openQuestion(db.read, { ...key('asking', side), state: 'asks' }),
   'questions.lastAnswer': (db, side) => questions.lastAnswer(db.read, key('answered', side)),
   'read.getRun': (db, { agent }) => read.getRun(db, agent, 'run', now),
+  'recordings.listRecordings': (db, { tenant }) => recordings.listRecordings(db.read, tenant, { limit: 10 }, now),
+  'recordings.openRecording': (db, { tenant }) => recordings.openRecording(db, ring, tenant, 'recorded', now),
   'reviews.findOpenReview': (db, { tenant }) =>
     reviews.findOpenReview(db.read, tenant, { kind: 'version', name: 'double', version: '1.2.0' }),
   'reviews.findRejection': (db, { tenant }) =>
@@ -309,6 +323,10 @@ const writing: Record<string, Ask> = {
   ),
   'read.cancelRun': (db, { agent }) => read.cancelRun(db, agent, 'to cancel', now),
   'read.keepResult': (db, { agent }) => read.keepResult(db, { principal: agent, tool: 'x', input: {}, value: 1 }, now),
+  'recordings.forgetExpired': inWrite((trx, { tenant }) => recordings.forgetExpired(trx, tenant, later + 1)),
+  'recordings.insertRecordings': inWrite((trx, side) =>
+    recordings.insertRecordings(trx, recordingKey, [recordingOf(side, 'another')], 1, now),
+  ),
   'reviews.decide': inWrite((trx, { person, seal }) =>
     reviews.decide(
       trx,
@@ -370,7 +388,7 @@ const writing: Record<string, Ask> = {
 
 const tables = [
   ...['entries', 'versions', 'blobs', 'dependencies', 'reviews', 'decisions', 'runs'],
-  ...['questions', 'tokens', 'keys', 'secrets', 'calls', 'generation', 'outbox'],
+  ...['questions', 'tokens', 'keys', 'secrets', 'recordings', 'calls', 'generation', 'outbox'],
 ] as (keyof Omit<Tables, 'migrations'>)[];
 
 async function rowsOf({ read: db }: Database, tenant: string): Promise<string[]> {
