@@ -26,8 +26,11 @@ export function readError(json: string): EngineError {
 }
 
 /** The progress in the JSON text that a program told; undefined when it is none. */
-export function readProgress(json: string): Progress | undefined {
-  const { done, total, message } = readRecord(json);
+export const readProgress = (json: string): Progress | undefined => toProgress(readRecord(json));
+
+/** The progress that a program told; undefined when it is none. */
+export function toProgress(value: unknown): Progress | undefined {
+  const { done, total, message } = Object(value) as Record<string, unknown>;
   if (typeof done !== 'number' || !Number.isFinite(done)) return undefined;
   const text = textOf(message)?.slice(0, maxProgressChars);
   return {
