@@ -45,6 +45,7 @@ await Promise.all([
   build({ ...common, platform: 'neutral', entryPoints: { 'sandbox/deno': 'src/sandbox/deno-runner.ts' }, outdir }),
 ]);
 await copyFile(require.resolve('quickjs-wasi/quickjs.wasm'), new URL('sandbox/quickjs.wasm', made));
+await copyFile(new URL('../src/sandbox/python-runner.py', import.meta.url), new URL('sandbox/python-runner.py', made));
 await chmod(new URL('cli/main.js', made), 0o755);
 // There is none at the first build.
 await rename(dist, old).catch(() => {});

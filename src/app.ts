@@ -88,7 +88,8 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
   const keyring = createKeyring(config);
   const { recordRuns: runs, recordDays: days } = config;
   const recorder = runs > 0 ? createRecorder({ database, ring: keyring, log, runs, days }) : undefined;
-  const engines = createEngines({ threads: config.sandboxThreads, denoPath: config.denoPath });
+  const { sandboxThreads: threads, denoPath, pythonPath } = config;
+  const engines = createEngines({ threads, denoPath, pythonPath });
   const sandbox = (engine: Engine = 'quickjs'): Sandbox => engines.of(engine);
 
   // The catalog holds built-in tools that look into it: they are handed how to reach it, not it.

@@ -115,6 +115,11 @@ export const settings = z.strictObject({
     'The Deno that runs skills which need more than the default engine. Default: the package deno, or the one on the PATH.',
     { env: 'TOOLWEAVER_DENO' },
   ),
+  pythonPath: setting(
+    z.string().min(1).optional(),
+    'The Python that runs skills written in it, inside of bubblewrap. Default: python3 on the PATH.',
+    { env: 'TOOLWEAVER_PYTHON' },
+  ),
   eventDays: setting(count(1, 3_650).default(90), 'Days for which call events are kept.', {
     env: 'TOOLWEAVER_EVENT_DAYS',
   }),

@@ -56,6 +56,7 @@ async function appParts(cli: Cli): Promise<Part[]> {
       await part('secrets', 'skills that send them fail', () => secrets(app)),
       await part('sandbox', 'skills cannot run or be checked', () => sandbox(app)),
       await deno(app),
+      await python(app),
       await part('compiler', 'skills cannot be saved', compiler),
       await part('type check', 'types of skills are not checked', async () => `typescript ${await tscVersion()}`),
       await part('search', 'tools cannot be found by words', () => search(app)),
@@ -168,6 +169,16 @@ async function deno({ engines }: App): Promise<Part> {
   return part('deno', costs, async () => {
     const { file, version } = await engines.deno();
     return `${version}, ${file}`;
+  });
+}
+
+async function python({ engines }: App): Promise<Part> {
+  const costs = 'skills in Python cannot be saved or run';
+  const problem = await engines.problem('python');
+  if (problem) return { part: 'python', state: 'absent', detail: problem.message, costs };
+  return part('python', costs, async () => {
+    const { file, version, bubblewrap } = await engines.python();
+    return `${version}, ${file} in ${bubblewrap}`;
   });
 }
 

@@ -25,27 +25,37 @@ export interface GuestProcess {
 }
 
 interface Ways {
+  /** Throws at what is no message. */
   hear(message: FromChild): void;
   used(pid: number): Used | undefined;
   endingOf(code: number | null, signal: NodeJS.Signals | null): Ending;
+  /** Ends it and all that it has started, while it runs. */
+  kill?(pid: number): void;
 }
 
 /** Speaks with a child over its stdin and stdout. */
-export function toGuestProcess(child: ChildProcess, { hear, used, endingOf }: Ways): GuestProcess {
-  let isGone = false;
-  const kill = (): void => void child.kill('SIGKILL');
+export function toGuestProcess(child: ChildProcess, { hear, used, endingOf, kill: killAll }: Ways): GuestProcess {
+  let isBroken = false;
+  const kill = (): void => {
+    const { pid, exitCode, signalCode } = child;
+    const isRunning = pid !== undefined && exitCode === null && signalCode === null;
+    if (isRunning && killAll) killAll(pid);
+    else child.kill('SIGKILL');
+  };
+  const giveUp = (): void => {
+    isBroken = true;
+    kill();
+  };
   child.stdout?.on(
     'data',
-    readLines((line) => void (isGone || take(line, hear, kill)), kill),
+    // One that has said what is no message is not itself any more; what follows is not heard.
+    readLines((line) => void (isBroken || take(line, hear, giveUp)), giveUp),
   );
   child.stdout?.on('error', kill);
   child.stdin?.on('error', () => {});
   const ended = new Promise<Ending>((resolve) => {
-    const end = (ending: Ending): void => {
-      isGone = true;
-      resolve(ending);
-    };
-    child.once('exit', (code, signal) => end(endingOf(code, signal))).once('error', () => end('other'));
+    // What it said before it ended is heard before.
+    child.once('close', (code, signal) => resolve(endingOf(code, signal))).once('error', () => resolve('other'));
   });
   return {
     send(message) {
@@ -61,11 +71,11 @@ export function toGuestProcess(child: ChildProcess, { hear, used, endingOf }: Wa
   };
 }
 
-function take(line: string, hear: (message: FromChild) => void, kill: () => void): void {
+function take(line: string, hear: (message: FromChild) => void, giveUp: () => void): void {
   try {
     hear(fromLine(line));
   } catch {
-    kill();
+    giveUp();
   }
 }
 

@@ -263,7 +263,7 @@ class ProcessSandbox implements Sandbox {
     if (message.t === 'call' && isCall(message)) void this.#answer(message, job);
     else if (message.t === 'progress') this.#progress(message.progress, job);
     else if (message.t === 'end') this.#finish(message, job);
-    else worker.process.kill();
+    else throw new TypeError('Not a message of a process');
   }
 
   // As the process does, which a program may have talked out of it: the first hundred are told each, then a few of many.

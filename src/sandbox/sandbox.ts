@@ -1,7 +1,7 @@
 import type { Progress } from '../contracts.ts';
 import type { WeaverError } from '../errors.ts';
 
-export type Engine = 'quickjs' | 'deno';
+export type Engine = 'quickjs' | 'deno' | 'python';
 
 /** What one call of untrusted code may use. All are enforced outside the code's reach. */
 export interface Limits {
@@ -26,7 +26,10 @@ export const defaultLimits: Limits = Object.freeze({
   hostCallsAtOnce: 32,
 });
 
-/** A compiled program: one JavaScript ES module text whose default export is `run(input, ctx)`. */
+/**
+ * A compiled program: the text of one JavaScript ES module whose default export is `run(input, ctx)`, or for `python` of a
+ * module with such a function of that name.
+ */
 export interface Program {
   /** sha256 of `text`; what is kept warm is kept by this. */
   hash: string;
@@ -69,8 +72,8 @@ export type JobResult = { logs: string[]; usage: Usage } & (
 
 /**
  * Runs untrusted code. `run` never throws and never stops the server: every end of a job is a JobResult, within
- * `limits.wallMs` plus a second. In `quickjs` each job starts from fresh state; in `deno` it may find what an earlier job of
- * the same program and owner left. Error codes: `skill_failed` (the code threw),
+ * `limits.wallMs` plus a second. In `quickjs` each job starts from fresh state; in `deno` and `python` it may find what an
+ * earlier job of the same program and owner left. Error codes: `skill_failed` (the code threw),
  * `limit_exceeded` (details.limit = wall | cpu | memory | output | depth | host_calls | stack), `cancelled`,
  * `busy` (too many jobs wait, for a place or for the host, or the job itself waited for a place all its time),
  * `unavailable` (the engine died under the job), `bad_input` (too large, or no JSON), `bad_output` (the value is no
