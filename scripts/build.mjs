@@ -45,7 +45,9 @@ await Promise.all([
   build({ ...common, platform: 'neutral', entryPoints: { 'sandbox/deno': 'src/sandbox/deno-runner.ts' }, outdir }),
 ]);
 await copyFile(require.resolve('quickjs-wasi/quickjs.wasm'), new URL('sandbox/quickjs.wasm', made));
-await copyFile(new URL('../src/sandbox/python-runner.py', import.meta.url), new URL('sandbox/python-runner.py', made));
+for (const program of ['sandbox/python-runner.py', 'skills/python-reader.py']) {
+  await copyFile(new URL(`../src/${program}`, import.meta.url), new URL(`sandbox/${program.split('/')[1]}`, made));
+}
 await chmod(new URL('cli/main.js', made), 0o755);
 // There is none at the first build.
 await rename(dist, old).catch(() => {});

@@ -7,10 +7,11 @@ import { isRecord } from '../json.ts';
 const sources = [
   ['skill.ts', 'typescript'],
   ['skill.js', 'javascript'],
+  ['skill.py', 'python'],
 ] as const;
 
 /**
- * The input of save_skill from a folder, or from the SKILL.md in it (skill.json, skill.ts or skill.js, and SKILL.md for
+ * The input of save_skill from a folder, or from the SKILL.md in it (skill.json, skill.ts, skill.js or skill.py, and SKILL.md for
  * name and description where skill.json has none), or from one JSON or YAML file, whose `code_file` may name the source.
  * @throws WeaverError `bad_input` that names the file.
  */
@@ -32,7 +33,9 @@ async function readFolder(folder: string): Promise<Record<string, unknown>> {
     const code = await readIfThere(join(folder, file));
     if (code !== undefined) return { ...named, language, code };
   }
-  throw new WeaverError('bad_input', `${folder} holds no skill.ts and no skill.js.`, { hint: 'Put the source there.' });
+  throw new WeaverError('bad_input', `${folder} holds no skill.ts, skill.js or skill.py.`, {
+    hint: 'Put the source there.',
+  });
 }
 
 async function readSingle(file: string): Promise<Record<string, unknown>> {
@@ -43,8 +46,11 @@ async function readSingle(file: string): Promise<Record<string, unknown>> {
   const source = resolve(dirname(file), code_file);
   const code = await readIfThere(source);
   if (code === undefined) throw unreadable(source, new Error('there is no such file'));
-  return { language: source.endsWith('.ts') ? 'typescript' : 'javascript', ...fields, code };
+  return { language: languageOf(source), ...fields, code };
 }
+
+const languageOf = (file: string): string =>
+  sources.find(([name]) => file.endsWith(name.slice(name.indexOf('.'))))?.[1] ?? 'javascript';
 
 function parseFile(file: string, text: string): Record<string, unknown> {
   try {
@@ -79,6 +85,6 @@ async function readIfThere(file: string): Promise<string | undefined> {
 
 const unreadable = (file: string, cause: unknown): WeaverError =>
   new WeaverError('bad_input', `${file} cannot be used: ${(cause as Error).message.split('\n')[0]}.`, {
-    hint: 'toolweaver save takes a folder with skill.json and skill.ts or skill.js, or one JSON or YAML file.',
+    hint: 'toolweaver save takes a folder with skill.json and skill.ts, skill.js or skill.py, or one JSON or YAML file.',
     cause,
   });

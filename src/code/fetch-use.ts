@@ -1,5 +1,5 @@
 import type { NodePath } from '@babel/traverse';
-import { constantInit, knownText, literalText, staticName } from './literals.ts';
+import { constantInit, type KnownText, knownText, literalText, staticName } from './literals.ts';
 import { isTypeWrapper } from './program.ts';
 
 /** What can be known of a `ctx.fetch(…)`. */
@@ -21,11 +21,11 @@ const defaultPorts: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 
 export function readRequest(call: NodePath): Request {
   const [address, options] = call.get('arguments') as NodePath[];
   const method = readMethod(options);
-  return { ...(address && readAddress(address)), ...(method !== undefined && { method }) };
+  return { ...(address && readAddress(knownText(address))), ...(method !== undefined && { method }) };
 }
 
-function readAddress(path: NodePath): Pick<Request, 'host' | 'port' | 'problem'> {
-  const { text, isWhole } = knownText(path);
+/** What the address of a request says, as far as the source says it. */
+export function readAddress({ text, isWhole }: KnownText): Pick<Request, 'host' | 'port' | 'problem'> {
   const found = origin.exec(text);
   if (!found) return isWhole ? { problem: 'the address is not a whole one, such as https://api.example.com/v1' } : {};
   if (!isWhole && found[0].length === text.length) return {};

@@ -24,21 +24,24 @@ const work = new Script('work()');
 const within = (timeoutMs: number, f: () => unknown): unknown =>
   work.runInNewContext({ work: f }, { timeout: timeoutMs });
 
+/** What is wrong with a source as a text, in any language: its size, or all characters that a reader cannot see. */
+export function refuseText(source: string): Finding[] {
+  const bytes = byteLength(source);
+  if (bytes > maxBytes) {
+    const message = `code has ${bytes} bytes; ${maxBytes} are the limit`;
+    return refused('code_too_large', message, 'Split it into several skills.').findings;
+  }
+  const hidden = findInvisible(source).slice(0, maxFindings);
+  return hidden.map((character) => hiddenFinding(source, character));
+}
+
 /**
  * Reads source as a module. All syntax errors, or first all characters that a reader cannot see, come as findings with line
  * and column; never throws because of the source.
  */
 export async function parseProgram(source: string, language: Language): Promise<Parsed> {
-  const bytes = byteLength(source);
-  if (bytes > maxBytes) {
-    return refused(
-      'code_too_large',
-      `code has ${bytes} bytes; ${maxBytes} are the limit`,
-      'Split it into several skills.',
-    );
-  }
-  const hidden = findInvisible(source).slice(0, maxFindings);
-  if (hidden.length > 0) return { findings: hidden.map((character) => hiddenFinding(source, character)) };
+  const findings = refuseText(source);
+  if (findings.length > 0) return { findings };
   const { default: parser } = await import('@babel/parser');
   const plugins = language === 'typescript' ? ['typescript' as const] : [];
   try {

@@ -184,8 +184,8 @@ function addUse({ uses }: Search, node: Node, name: string, range?: string): voi
   if (!uses.has(key)) uses.set(key, { name, ...(range !== undefined && { range }), ...placeOf(node) });
 }
 
-// A lock holds one version of each tool.
-function oneRangeEach(uses: readonly NamedTool[]): Finding[] {
+/** Findings for tools that are called by more than one range: a lock holds one version of each. */
+export function oneRangeEach(uses: readonly NamedTool[]): Finding[] {
   const first = new Map<string, NamedTool>();
   return uses.flatMap((use) => {
     const other = first.get(use.name);

@@ -19,7 +19,7 @@ export interface Manifest {
   tags: string[];
   input: JsonSchema;
   output?: JsonSchema;
-  language: 'javascript' | 'typescript';
+  language: 'javascript' | 'typescript' | 'python';
   engine: Engine;
   limits: Limits;
   capabilities: Capabilities;

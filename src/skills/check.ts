@@ -1,7 +1,7 @@
 import type { File } from '@babel/types';
 import { type Declared, readCapabilities } from '../code/capabilities.ts';
 import { checkProgram } from '../code/check-program.ts';
-import { parseProgram, tooDeep } from '../code/parse.ts';
+import { type Language, parseProgram, tooDeep } from '../code/parse.ts';
 import { readProgram } from '../code/program.ts';
 import { compileProgram } from '../code/strip.ts';
 import { compareUses } from '../code/undeclared.ts';
@@ -12,17 +12,17 @@ import type { Inspected, ToolUse } from '../library/kind.ts';
 import { defaultLimits, type Engine } from '../sandbox/sandbox.ts';
 import { findPoisonIn } from '../text/poison.ts';
 import { type SkillDraft, skillDraft } from './draft.ts';
-import { chooseEngine, type EngineProblem } from './engine.ts';
+import { chooseEngine } from './engine.ts';
+import { type PythonParts, readPython } from './python.ts';
 import { applyOverrides, checkCredentials, checkTwins, checkWords } from './texts.ts';
 
 const maxExampleDepth = 64;
 const maxExamplesBytes = 1_000_000;
 
 /** What a skill may declare, as the settings have it, and the names that it may not imitate. */
-export interface SkillRules {
+export interface SkillRules extends PythonParts {
   allowAnyHost: boolean;
   builtins: () => readonly string[];
-  engineProblem: EngineProblem;
 }
 
 /** Judges a skill's draft without running it: names, schemas, texts, source, and what that reaches for and declares. */
@@ -30,15 +30,14 @@ export async function inspectSkill(input: unknown, rules: SkillRules): Promise<I
   const draft = skillDraft.parse(input);
   const { declared, findings: aboutCapabilities } = readCapabilities(draft.capabilities ?? {}, rules);
   const { net, secrets, files, tools } = declared;
-  const code = await inspectCode(draft, declared);
-  const chosen = await chooseEngine(code.findings, rules.engineProblem);
+  const code = await inspectCode(draft, declared, rules);
   const found = [
     ...checkWords(draft),
     ...(await checkSchemas(draft)),
     ...(await checkTwins(draft, rules.builtins())),
     ...checkExamples(draft),
     ...aboutCapabilities,
-    ...chosen.findings,
+    ...code.findings,
   ];
   const findings = applyOverrides(found, draft.overrides);
   const { compiled } = code;
@@ -47,7 +46,7 @@ export async function inspectSkill(input: unknown, rules: SkillRules): Promise<I
   if (!isSound) return judged;
   const examples = canonicalJson(draft.examples);
   const texts = { source: draft.code, compiled, examples };
-  return { ...judged, texts, manifest: toManifest(draft, texts, chosen.engine) };
+  return { ...judged, texts, manifest: toManifest(draft, texts, code.engine) };
 }
 
 /** Uses without a range of their own have the declared one. */
@@ -127,12 +126,30 @@ interface InspectedCode {
   findings: Finding[];
 }
 
-async function inspectCode(draft: SkillDraft, declared: Declared): Promise<InspectedCode> {
-  const { ast, findings } = await parseProgram(draft.code, draft.language);
+async function inspectCode(
+  draft: SkillDraft,
+  declared: Declared,
+  rules: SkillRules,
+): Promise<InspectedCode & { engine: Engine }> {
+  const { code, language } = draft;
+  if (language === 'python') return { engine: 'python', ...(await inspectPython(code, declared, rules)) };
+  const inspected = await inspectScript(code, language, declared);
+  return { ...inspected, ...(await chooseEngine(inspected.findings, rules.engineProblem)) };
+}
+
+async function inspectPython(code: string, declared: Declared, rules: SkillRules): Promise<InspectedCode> {
+  const { findings, uses } = await readPython(rules, code);
+  if (!uses) return { uses: [], findings };
+  const about = [...compareUses(uses, declared), ...checkCredentials(code)];
+  return { uses: uses.tools, compiled: code, findings: [...findings, ...about] };
+}
+
+async function inspectScript(code: string, language: Language, declared: Declared): Promise<InspectedCode> {
+  const { ast, findings } = await parseProgram(code, language);
   if (!ast || findings.length > 0) return { uses: [], findings };
   const { uses, findings: about } = await inspectTree(ast, declared);
-  const inspected = [...about, ...checkCredentials(draft.code)];
-  const compiled = await compileProgram(draft.code, draft.language);
+  const inspected = [...about, ...checkCredentials(code)];
+  const compiled = await compileProgram(code, language);
   if ('findings' in compiled) return { uses, findings: [...inspected, ...compiled.findings] };
   return { uses, compiled: compiled.text, findings: inspected };
 }

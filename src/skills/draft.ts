@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import { poisonRules } from '../text/poison.ts';
 
+export const languages = ['javascript', 'typescript', 'python'] as const;
+
 const json = z.unknown();
 
 const exampleSchema = z.strictObject({
@@ -67,9 +69,9 @@ export const skillDraft = z.strictObject({
     .min(1)
     .max(200_000)
     .describe(
-      'An ES module: export default async function run(input, ctx) { … return output; }. ctx has tools.<name>(input), call("name@^1", input), progress(done, total, message), log(…), now(), random(). No imports, network, files or process.',
+      'An ES module: export default async function run(input, ctx) { … return output; }. ctx has tools.<name>(input), call("name@^1", input), progress(done, total, message), log(…), now(), random(). No imports, network, files or process. In Python: def run(input, ctx).',
     ),
-  language: z.enum(['javascript', 'typescript']).default('javascript').describe('Language of the code.'),
+  language: z.enum(languages).default('javascript').describe('Language of the code.'),
   input_schema: z.record(z.string(), json).describe('JSON Schema (2020-12) of the input; type "object" at the root.'),
   output_schema: z
     .record(z.string(), json)

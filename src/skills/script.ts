@@ -6,7 +6,8 @@ import type { Finding } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
 import type { Engine, Program } from '../sandbox/sandbox.ts';
-import { chooseEngine, type EngineProblem } from './engine.ts';
+import { chooseEngine } from './engine.ts';
+import { type PythonParts, readPython } from './python.ts';
 
 /** Code that runs once. */
 export interface Script {
@@ -23,21 +24,36 @@ export const asModule = (code: string): string =>
   /\bexport\s+default\b/.test(code) ? code : `export default async function run(input, ctx) { ${code}\n}`;
 
 /**
- * Reads and compiles code that runs once: a module or the body of its function. What tools it calls need not be literal.
+ * Reads and compiles code that runs once: a module or, but for Python, the body of its function. What tools it calls need
+ * not be literal.
  * @throws WeaverError `check_failed` with every finding.
  */
-export async function compileScript(code: string, language: Language, engineProblem: EngineProblem): Promise<Script> {
+export async function compileScript(code: string, language: Language | 'python', parts: PythonParts): Promise<Script> {
+  if (language === 'python') return compilePython(code, parts);
   const source = asModule(code);
   const { ast, findings } = await parseProgram(source, language);
   if (!ast || findings.length > 0) throw refused(findings);
-  const chosen = await chooseEngine(await inspect(ast), engineProblem);
-  const errors = chosen.findings.filter(({ severity }) => severity === 'error');
-  if (errors.length > 0) throw refused(errors);
+  const chosen = await chooseEngine(await inspect(ast), parts.engineProblem);
+  refuseErrors(chosen.findings);
   const compiled = await compileProgram(source, language);
   if ('findings' in compiled) throw refused(compiled.findings);
   const { text } = compiled;
   const lines = language === 'typescript' && { lineOf: (line: number) => authorLine(text, line) };
   return { source, engine: chosen.engine, program: { hash: sha256(text), text, ...lines } };
+}
+
+// What a saved skill must name literally, code that runs once need not.
+const aboutReach = ['ctx_escapes', 'dynamic_tool', 'dynamic_secret', 'two_ranges'];
+
+async function compilePython(source: string, parts: PythonParts): Promise<Script> {
+  const { findings } = await readPython(parts, source);
+  refuseErrors(findings.filter(({ rule }) => !aboutReach.includes(rule)));
+  return { source, engine: 'python', program: { hash: sha256(source), text: source } };
+}
+
+function refuseErrors(findings: readonly Finding[]): void {
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw refused(errors);
 }
 
 // Nobody reviews it, so code made at run time is no worse than the rest.

@@ -4,6 +4,7 @@ import type { Tool, ToolContext } from '../catalog/tool.ts';
 import { WeaverError } from '../errors.ts';
 import { keepResult } from '../runs/read.ts';
 import { defaultLimits, type Engine, type JobResult, type Sandbox } from '../sandbox/sandbox.ts';
+import { languages } from '../skills/draft.ts';
 import type { EngineProblem } from '../skills/engine.ts';
 import { answerOf, ownerOf } from '../skills/host.ts';
 import { compileScript } from '../skills/script.ts';
@@ -20,9 +21,9 @@ const input = z.strictObject({
     .min(1)
     .max(200_000)
     .describe(
-      'The body of an async function (input, ctx), or a module with export default: return what you need. Call tools by await ctx.tools.<name>(input); Promise.all runs them at once.',
+      'The body of an async function (input, ctx), or a module with export default: return what you need. Call tools by await ctx.tools.<name>(input); Promise.all runs them at once. In Python a module with def run(input, ctx), or async def.',
     ),
-  language: z.enum(['javascript', 'typescript']).default('javascript').describe('Language of the code.'),
+  language: z.enum(languages).default('javascript').describe('Language of the code.'),
   input: z.record(z.string(), z.unknown()).default({}).describe('What the code finds as input.'),
   tools: z
     .array(z.string().min(1).max(200))
@@ -56,7 +57,7 @@ export function runCode({ database, sandbox, engineProblem }: RunCodeParts): Too
     named: ({ tools }) => tools,
     async run({ code, language, input: given, timeout_ms: wallMs }, ctx) {
       if (ctx.request.caller) throw nested();
-      const { program, source, engine } = await compileScript(code, language, engineProblem);
+      const { program, source, engine } = await compileScript(code, language, { engineProblem, sandbox });
       const calls: Record<string, number> = {};
       const result = await sandbox(engine).run({
         id: ctx.callId,

@@ -3,14 +3,14 @@ import type { Tool } from '../catalog/tool.ts';
 import type { Principal } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { type Saved, type SaveParts, saveDraft } from '../library/save.ts';
-import { skillDraft } from '../skills/draft.ts';
+import { languages, skillDraft } from '../skills/draft.ts';
 import { draftFromRun } from '../skills/from-run.ts';
 import type { Database } from '../store/database.ts';
 import { defineBuiltin } from './builtin.ts';
 
 // What a run can give need not be given.
 const input = skillDraft.partial({ code: true, input_schema: true }).extend({
-  language: z.enum(['javascript', 'typescript']).optional().describe('Language of the code; default: javascript.'),
+  language: z.enum(languages).optional().describe('Language of the code; default: javascript.'),
   from_run: z
     .string()
     .max(60)

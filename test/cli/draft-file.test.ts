@@ -33,6 +33,10 @@ describe('a draft', () => {
     const named = folderOf({ 'draft.yaml': 'code_file: run.ts\nname: a', 'run.ts': 'export default 3' });
     const draft = await readDraft(join(named, 'draft.yaml'));
     expect(draft).toEqual({ name: 'a', language: 'typescript', code: 'export default 3' });
+    const python = folderOf({ 'skill.json': '{}', 'skill.py': 'def run(input, ctx):\n    return 4\n' });
+    expect(await readDraft(python)).toMatchObject({ language: 'python', code: 'def run(input, ctx):\n    return 4\n' });
+    const other = folderOf({ 'draft.yaml': 'code_file: run.py', 'run.py': 'x = 5' });
+    expect(await readDraft(join(other, 'draft.yaml'))).toEqual({ language: 'python', code: 'x = 5' });
   });
 
   it.each<[string, Record<string, string>, string]>([

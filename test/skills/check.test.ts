@@ -9,6 +9,9 @@ const inspectSkill = (fields: unknown) =>
     allowAnyHost: false,
     builtins: () => ['save_skill'],
     engineProblem: async () => new WeaverError('not_supported', 'There is no Deno.'),
+    sandbox: () => {
+      throw new Error('nothing is run');
+    },
   });
 const object = (more: object) => ({ type: 'object', ...more });
 

@@ -47,7 +47,7 @@ describe('a field of save_skill is refused by its name, and nothing is kept:', (
     ['name', ['double']],
     ['description', {}],
     ['code', ['return 1']],
-    ['language', 'python'],
+    ['language', 'ruby'],
     ['language', 1],
     ['input_schema', 'object'],
     ['input_schema', []],
