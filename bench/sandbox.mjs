@@ -8,6 +8,9 @@ const echo =
   "require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => { const { id, input } = JSON.parse(line); process.stdout.write(JSON.stringify({ id, input }) + '\\n'); });";
 const sum =
   'export default function run(input) { let sum = 0; for (const item of input.items) sum += item.v; return { id: input.id, sum }; }';
+const pythonSum =
+  'def run(input, ctx):\n    return {"id": input["id"], "sum": sum(item["v"] for item in input["items"])}\n';
+const pythonNested = 'def run(input, ctx):\n    return ctx.call("echo", input)\n';
 const nested = "export default async function run(input, ctx) { return ctx.call('echo', input); }";
 
 /** A call in the sandbox, warm, fresh state each: target < 1 ms p50, > 5,000 calls/s with two threads. */
@@ -16,6 +19,8 @@ export async function run() {
   const { defaultLimits } = await loadSource('src/sandbox/sandbox.ts');
   const sandbox = openQuickJs({ threads: 2 });
   const call = caller(sandbox, defaultLimits);
+  const python = await openPythonIfThere();
+  const callPython = python && caller(python, defaultLimits);
   const at = performance.now();
   await call(sum);
   const cold = performance.now() - at;
@@ -25,6 +30,12 @@ export async function run() {
     ['bare child process that echoes', () => child.ask(input1k)],
     ['sandbox, 1 KB in', () => call(sum)],
     ['sandbox, one nested call', () => call(nested)],
+    ...(callPython
+      ? [
+          ['python in bubblewrap, 1 KB in', () => callPython(pythonSum)],
+          ['python, one nested call', () => callPython(pythonNested)],
+        ]
+      : []),
   ]) {
     await load(1_000, 8, work);
     for (const inFlight of [1, 8]) {
@@ -38,6 +49,18 @@ export async function run() {
   );
   child.end();
   await sandbox.close();
+  await python?.close();
+}
+
+async function openPythonIfThere() {
+  const { findPython } = await loadSource('src/sandbox/find-python.ts');
+  const { openPython } = await loadSource('src/sandbox/python.ts');
+  try {
+    return openPython(await findPython(undefined));
+  } catch (error) {
+    process.stdout.write(`${error.message}\n\n`);
+    return undefined;
+  }
 }
 
 function caller(sandbox, limits) {

@@ -2,6 +2,8 @@ import type { ChildProcess } from 'node:child_process';
 import { byteLength } from '../json.ts';
 import { type FromChild, fromLine, maxLineBytes, readLines, type ToChild, toLine } from './protocol.ts';
 
+const maxUnreadBytes = 4 * maxLineBytes;
+
 /** What a process has used: processor time in milliseconds, memory in MB. */
 export interface Used {
   cpuMs: number;
@@ -62,6 +64,8 @@ export function toGuestProcess(child: ChildProcess, { hear, used, endingOf, kill
       const line = toLine(message);
       if (byteLength(line) > maxLineBytes) return false;
       child.stdin?.write(line);
+      // One that asks and does not read would fill this process's memory with answers.
+      if ((child.stdin?.writableLength ?? 0) > maxUnreadBytes) giveUp();
       return true;
     },
     used: () => (child.pid === undefined ? undefined : used(child.pid)),

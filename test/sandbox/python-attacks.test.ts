@@ -7,8 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { distFile } from '../../src/package.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { descendants, makeHome, startServer, survivors } from '../helpers/process.ts';
 import { needsPython } from '../helpers/python.ts';
-import { brief, endOf, hasProc, until } from './jobs.ts';
+import { brief, cpuTicks, endOf, hasProc, until } from './jobs.ts';
 import { openEngine, openSandbox, runIn } from './python-jobs.ts';
 
 describe.skipIf(needsPython !== '')(`attacks from inside of python${needsPython}`, () => {
@@ -59,6 +60,17 @@ describe.skipIf(needsPython !== '')(`attacks from inside of python${needsPython}
     expect(answered).toBeGreaterThan(5);
   });
 
+  test('a program that reads no answers is ended before they fill the memory of the server', async () => {
+    const large = 'x'.repeat(2_000_000);
+    let calls = 0;
+    const callTool = async () => {
+      calls++;
+      return large;
+    };
+    expect(endOf(await runIn(sandbox, 'hoards', { callTool }))).toBe('unavailable');
+    expect(calls).toBeLessThan(60);
+  });
+
   test.skipIf(!hasProc)(
     'processes that end at any moment, also while they start, leave none behind (needs /proc)',
     async () => {
@@ -72,6 +84,18 @@ describe.skipIf(needsPython !== '')(`attacks from inside of python${needsPython}
       expect(await until(() => orphans().length === 0)).toBe(true);
     },
   );
+
+  test.skipIf(!hasProc)('what spins ends with its server, however that ends (needs /proc)', async () => {
+    const server = await startServer({ home: makeHome() });
+    const code = 'def run(input, ctx):\n    while True: pass\n';
+    const call = server.callTool('run_code', { language: 'python', code }).catch(() => undefined);
+    const spinning = (): number[] => descendants(server.pid).filter((pid) => cpuTicks(pid) > 20);
+    expect(await until(() => spinning().length > 0, 10_000)).toBe(true);
+    const all = descendants(server.pid);
+    server.child.kill('SIGKILL');
+    expect(await survivors(all, 2_000)).toEqual([]);
+    void call;
+  });
 });
 
 /** Something on loopback that nobody may reach: TCP and UDP, on the same port. */
