@@ -9,8 +9,8 @@ import { distFile } from '../../src/package.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { descendants, makeHome, startServer, survivors } from '../helpers/process.ts';
 import { needsPython } from '../helpers/python.ts';
-import { brief, cpuTicks, endOf, hasProc, until } from './jobs.ts';
-import { openEngine, openSandbox, runIn } from './python-jobs.ts';
+import { brief, cpuTicks, endOf, hasProc, until } from '../sandbox/jobs.ts';
+import { openEngine, openSandbox, runIn } from '../sandbox/python-jobs.ts';
 
 describe.skipIf(needsPython !== '')(`attacks from inside of python${needsPython}`, () => {
   let sandbox: Sandbox;
