@@ -33,10 +33,12 @@ const httpStatus = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 
-// What HTTP says by a status of its own (RFC 9110, sections 15.5.6 and 15.5.16).
+// What HTTP says by a status of its own (RFC 9110, sections 15.5.6, 15.5.16 and 15.5.21): the last for what the schema of a
+// tool cannot say of its input.
 const statusOfReason: ReadonlyMap<unknown, number> = new Map([
   ['method', 405],
   ['media_type', 415],
+  ['incomplete', 422],
 ]);
 
 /** The status that an error leaves with. */

@@ -61,7 +61,7 @@ async function withRun(
   if (problems.length === 0) return draft;
   throw new WeaverError('bad_input', `save_skill: ${problems.join('; ')}`, {
     hint: 'Give code and input_schema, or from_run with the run_id that run_code answered.',
-    details: { problems },
+    details: { problems, reason: 'incomplete' },
   });
 }
 

@@ -12,6 +12,16 @@ import { serveHttp } from './servers.ts';
 const example = (name: string) => readDraft(join(packageRoot, 'examples', name));
 
 /** A skill whose schemas use what OpenAPI documents often get wrong: references, patterns, choices, bounds, nothing required. */
+// Twice the largest number is none that JSON can hold.
+const double = draft({
+  input_schema: {
+    type: 'object',
+    properties: { x: { type: 'number', minimum: -1e9, maximum: 1e9 } },
+    required: ['x'],
+    additionalProperties: false,
+  },
+});
+
 const orders = draft({
   name: 'orders',
   description: 'Sums the lines of an order.',
@@ -49,7 +59,7 @@ checks.positive_data_acceptance.enabled = false
 it.skipIf(!hasPeers)(
   `schemathesis finds nothing in the JSON API that its OpenAPI document does not say, and no 5xx${peersMissing}`,
   async () => {
-    const skills = [draft(), orders, ...(await Promise.all(['csv_summary', 'csv_headline', 'top_rows'].map(example)))];
+    const skills = [double, orders, ...(await Promise.all(['csv_summary', 'csv_headline', 'top_rows'].map(example)))];
     const home = await homeWith(skills);
     const { url, token, log } = await serveHttp({ home, env: { TOOLWEAVER_APPROVAL: 'auto' }, script: askingServer });
     const headers = { authorization: `Bearer ${token}` };
