@@ -33,6 +33,7 @@ const clock = performance.now.bind(performance);
 let job: Run | undefined;
 let startedAt = 0;
 let hostCalls = 0;
+let open = 0;
 let logs: string[] = [];
 let logCharacters = 0;
 let told = 0;
@@ -65,6 +66,10 @@ function say(word: string, id: number, text: string, json: string): void {
   if (!job) return;
   if (word === 'call') {
     hostCalls++;
+    open++;
+    const { hostCalls: most, hostCallsAtOnce } = job.limits;
+    // The server counts as well, but it may have answered some by the time that it hears of the last.
+    if (hostCalls > most || open > hostCallsAtOnce) return end({ ok: false, kind: 'limit', limit: 'host_calls' });
     tell({ t: 'call', id: job.id, call: id, name: text, json });
   } else if (word === 'log') log(text);
   else if (word === 'progress') {
@@ -150,6 +155,7 @@ async function begin(run: Run): Promise<void> {
   job = run;
   startedAt = clock();
   hostCalls = 0;
+  open = 0;
   logCharacters = 0;
   told = 0;
   untold = undefined;
@@ -163,6 +169,7 @@ async function begin(run: Run): Promise<void> {
 function hear(message: ToChild): void {
   if (message.t === 'run') void begin(message);
   else if (message.t === 'answer' && message.id === job?.id) {
+    open--;
     if (message.ok) boot.settle(message.call, true, message.json);
     else boot.settle(message.call, false, JSON.stringify(message.error));
   }

@@ -250,7 +250,9 @@ export class JobRun {
 
   // What the engine threw at the thread: its own errors have a name, a WebAssembly trap has none of its language's.
   #endOfTrap(error: unknown): End {
-    if (this.#wasInterrupted) return { ok: false, kind: 'limit', limit: this.#sliceLimit };
+    // A job of the engine's own queue for which there is no memory is dropped without a word, and the program goes on.
+    const isStarved = this.#vm !== undefined && isFull(this.#vm);
+    if (this.#wasInterrupted) return isStarved ? memoryEnd : { ok: false, kind: 'limit', limit: this.#sliceLimit };
     // The module is known to be good: only a cap below what it starts with keeps it from compiling.
     if (error instanceof wasm.CompileError) return memoryEnd;
     const { name, message, stack } = error as Error;

@@ -277,7 +277,10 @@ class ProcessSandbox implements Sandbox {
     tellProgress(job);
     const end = judged(message.end, limits.outputBytes);
     const logs = trimmed(message.logs, limits.logBytes);
-    const result = endResult({ ...message, end, logs, usage: usageOf(job) }, job.one);
+    const usage = usageOf(job);
+    // The one too many was not handed on.
+    if (!end.ok && end.kind === 'limit' && end.limit === 'host_calls') usage.hostCalls++;
+    const result = endResult({ ...message, end, logs, usage }, job.one);
     // One whose memory or stack ran out may be in any state.
     if (!end.ok && end.kind === 'limit') this.#end(job.worker);
     this.#settle(job.id, result);
