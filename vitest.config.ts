@@ -2,7 +2,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import SkipList from './test/helpers/skip-list.ts';
 
 /** Tests that take minutes run apart: vitest.slow.config.ts. */
-const slow = ['test/{conformance,peers,slow}/**'];
+const slow = ['test/{conformance,peers,slow}/**', 'test/**/*.slow.test.ts'];
 
 export default defineConfig({
   test: {
