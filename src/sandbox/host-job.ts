@@ -2,12 +2,12 @@ import type { Progress } from '../contracts.ts';
 import { toWeaverError, WeaverError } from '../errors.ts';
 import { byteLength } from '../json.ts';
 import { busyError, endError, guestError } from './job-error.ts';
-import { type FromChild, isTooDeep } from './protocol.ts';
+import { type FromChild, isTooDeep, type ToChild } from './protocol.ts';
 import type { Job, JobResult, Usage } from './sandbox.ts';
 
 // What the host of every engine does for a job: checks before, host calls, the result.
 
-export const maxTimerMs = 2 ** 31 - 1;
+const maxTimerMs = 2 ** 31 - 1;
 const maxQueued = 2_000;
 const maxQueuedBytes = 64_000_000;
 const maxInputBytes = 8_000_000;
@@ -69,6 +69,39 @@ export function inputText(input: unknown): string | undefined {
   }
 }
 
+/** How an engine ends a job that is not to go on: cancelled, or when its time is over. */
+interface Ends {
+  cancel(result: JobResult): void;
+  timeOut(): void;
+}
+
+/** A job that is to wait for its turn, with its caller's signal and its time watched until it is finished. */
+export function toPending(job: Job, input: string, resolve: (result: JobResult) => void, ends: Ends): Pending {
+  const startedAt = performance.now();
+  const onAbort = (): void => {
+    const error = new WeaverError('cancelled', 'The call was cancelled while its code ran.');
+    ends.cancel(failed(error, performance.now() - startedAt));
+  };
+  const timer = setTimeout(() => ends.timeOut(), Math.min(job.limits.wallMs, maxTimerMs));
+  job.signal.addEventListener('abort', onAbort, { once: true });
+  const finish = (result: JobResult): void => {
+    clearTimeout(timer);
+    job.signal.removeEventListener('abort', onAbort);
+    resolve(result);
+  };
+  return { job, input, isRetry: false, calls: new Set(), open: 0, finish };
+}
+
+/** Hands a reply to the program; where it is too large for a message, that is the reply. */
+export function sendReply(
+  send: (message: ToChild) => boolean | undefined,
+  { id, call, name }: Pick<Extract<FromChild, { t: 'call' }>, 'id' | 'call' | 'name'>,
+  reply: Reply,
+): void {
+  if (send({ t: 'answer', id, call, ...reply }) !== false) return;
+  send({ t: 'answer', id, call, ok: false, error: guestError(name, answerTooLarge(name)) });
+}
+
 type Reply = { ok: true; json: string } | { ok: false; error: ReturnType<typeof guestError> };
 
 export async function answerTo(one: Pending, name: string, json: string): Promise<Reply> {
@@ -88,7 +121,7 @@ const answerTooDeep = (name: string): WeaverError =>
     details: { limit: 'depth' },
   });
 
-export const answerTooLarge = (name: string): WeaverError =>
+const answerTooLarge = (name: string): WeaverError =>
   new WeaverError('limit_exceeded', `${name} answered more than fits into one message.`, {
     hint: 'Ask it for less: a part, a summary, or a page.',
     details: { limit: 'output' },

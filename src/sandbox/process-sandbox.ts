@@ -1,24 +1,23 @@
 import type { Progress } from '../contracts.ts';
-import { WeaverError } from '../errors.ts';
 import { byteLength } from '../json.ts';
 import type { Ending, GuestProcess, Used } from './guest-process.ts';
 import { toProgress } from './guest-text.ts';
 import {
   answerTo,
-  answerTooLarge,
   endResult,
   failed,
   inputText,
   jobEnded,
   lost,
-  maxTimerMs,
   noPlace,
   type Pending,
   refuse,
+  sendReply,
   tell,
   tooLarge,
+  toPending,
 } from './host-job.ts';
-import { busyError, guestError, limitError } from './job-error.ts';
+import { busyError, limitError } from './job-error.ts';
 import { type End, type FromChild, isTooDeep, type LimitName } from './protocol.ts';
 import type { Engine, Job, JobResult, Sandbox } from './sandbox.ts';
 
@@ -112,24 +111,15 @@ class ProcessSandbox implements Sandbox {
 
   #enqueue(job: Job, input: string, resolve: (result: JobResult) => void): void {
     const id = this.#nextId++;
-    const startedAt = performance.now();
-    const onAbort = () => {
-      const error = new WeaverError('cancelled', 'The call was cancelled while its code ran.');
-      this.#stop(id, failed(error, performance.now() - startedAt));
-    };
-    const onTime = () => {
-      const run = this.#running.get(id);
-      if (run) this.#stopAt(run, 'wall');
-      else this.#stop(id, failed(noPlace(job)));
-    };
-    const timer = setTimeout(onTime, Math.min(job.limits.wallMs, maxTimerMs));
-    const finish = (result: JobResult) => {
-      clearTimeout(timer);
-      job.signal.removeEventListener('abort', onAbort);
-      resolve(result);
-    };
-    job.signal.addEventListener('abort', onAbort, { once: true });
-    this.#queue.set(id, { job, input, isRetry: false, calls: new Set(), open: 0, finish });
+    const one = toPending(job, input, resolve, {
+      cancel: (result) => this.#stop(id, result),
+      timeOut: () => {
+        const run = this.#running.get(id);
+        if (run) this.#stopAt(run, 'wall');
+        else this.#stop(id, failed(noPlace(job)));
+      },
+    });
+    this.#queue.set(id, one);
     this.#queuedBytes += input.length;
     this.#pump();
   }
@@ -305,9 +295,7 @@ class ProcessSandbox implements Sandbox {
       job.waitedMs += performance.now() - job.waitingSince;
       job.waitingSince = undefined;
     }
-    if (!worker.process.send({ t: 'answer', id, call, ...reply })) {
-      worker.process.send({ t: 'answer', id, call, ok: false, error: guestError(name, answerTooLarge(name)) });
-    }
+    sendReply(worker.process.send, { id, call, name }, reply);
   }
 
   #gone(worker: Worker, ending: Ending): void {
@@ -340,16 +328,16 @@ class ProcessSandbox implements Sandbox {
     const { cpuMs, memoryMb } = job.one.job.limits;
     const used = job.worker.process.used();
     const grown = used && job.before ? used.memoryMb - job.before.memoryMb : 0;
-    if (usageOf(job).cpuMs > cpuMs) this.#stopAt(job, 'cpu');
+    if (usageOf(job, used).cpuMs > cpuMs) this.#stopAt(job, 'cpu');
     else if (grown > memoryMb + spareMemoryMb) this.#stopAt(job, 'memory');
   }
 }
 
 /** What the system has counted; where it does not count, the time in which the job did not wait for the host. */
-function usageOf({ one, worker, before, startedAt, waitingSince, waitedMs }: Running): JobResult['usage'] {
+function usageOf(job: Running, used = job.worker.process.used()): JobResult['usage'] {
+  const { one, before, startedAt, waitingSince, waitedMs } = job;
   const now = performance.now();
   const wallMs = now - startedAt;
-  const used = worker.process.used();
   const waited = waitedMs + (waitingSince === undefined ? 0 : now - waitingSince);
   const cpuMs = used && before ? used.cpuMs - before.cpuMs : wallMs - waited;
   return { wallMs, cpuMs: Math.max(0, cpuMs), hostCalls: one.calls.size };

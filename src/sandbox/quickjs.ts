@@ -4,20 +4,20 @@ import { distFile } from '../package.ts';
 import { type ChildHandle, startChild } from './child-process.ts';
 import {
   answerTo,
-  answerTooLarge,
   endResult,
   failed,
   inputText,
   jobEnded,
   lost,
-  maxTimerMs,
   noPlace,
   type Pending,
   refuse,
+  sendReply,
   tell,
   tooLarge,
+  toPending,
 } from './host-job.ts';
-import { busyError, guestError, limitError } from './job-error.ts';
+import { busyError, limitError } from './job-error.ts';
 import { Places } from './places.ts';
 import type { FromChild } from './protocol.ts';
 import type { Job, JobResult, Sandbox } from './sandbox.ts';
@@ -107,9 +107,7 @@ export function openQuickJs({ threads = defaultThreads() }: Options = {}): Sandb
     if (pending.get(id) !== one) return;
     one.open--;
     if (one.open === 0) places.run(id);
-    if (child?.send({ t: 'answer', id, call, ...reply }) === false) {
-      child.send({ t: 'answer', id, call, ok: false, error: guestError(name, answerTooLarge(name)) });
-    }
+    sendReply((message) => child?.send(message), { id, call, name }, reply);
   }
 
   function ended(): void {
@@ -132,17 +130,14 @@ export function openQuickJs({ threads = defaultThreads() }: Options = {}): Sandb
   function begin(job: Job, input: string, resolve: (result: JobResult) => void): void {
     const id = nextId++;
     const startedAt = performance.now();
-    const stop = (error: WeaverError) => stopWith(id, failed(error, performance.now() - startedAt));
-    const onAbort = () => stop(new WeaverError('cancelled', 'The call was cancelled while its code ran.'));
-    const onTime = () => stop(places.isQueued(id) ? noPlace(job) : limitError('wall', job.limits));
-    const timer = setTimeout(onTime, Math.min(job.limits.wallMs, maxTimerMs));
-    const finish = (result: JobResult) => {
-      clearTimeout(timer);
-      job.signal.removeEventListener('abort', onAbort);
-      resolve(result);
-    };
-    pending.set(id, { job, input, isRetry: false, calls: new Set(), open: 0, finish });
-    job.signal.addEventListener('abort', onAbort, { once: true });
+    const one = toPending(job, input, resolve, {
+      cancel: (result) => stopWith(id, result),
+      timeOut() {
+        const error = places.isQueued(id) ? noPlace(job) : limitError('wall', job.limits);
+        stopWith(id, failed(error, performance.now() - startedAt));
+      },
+    });
+    pending.set(id, one);
     places.enqueue(id, input.length);
     pump();
   }
