@@ -1,10 +1,10 @@
 import type { CompiledQuery } from 'kysely';
 import type { Log } from '../log.ts';
+import { createBatches } from '../store/batches.ts';
 import type { Database } from '../store/database.ts';
 import type { Db, Tables } from '../store/tables.ts';
 import type { CallEvent, EventSink } from './events.ts';
 
-const flushAfterMs = 500;
 const batchSize = 500;
 const rowsPerStatement = 50;
 const keepAtMost = 10_000;
@@ -12,23 +12,14 @@ const dayMs = 86_400_000;
 
 /** Keeps events in the database, written in batches, for `days` days. */
 export function createSqliteSink(database: Database, log: Log, days: number): EventSink {
-  const waiting: CallEvent[] = [];
-  let timer: NodeJS.Timeout | undefined;
-  let writing: Promise<void> = Promise.resolve();
   let nextSweepAt = 0;
-  let lost = 0;
   const insert = createInsert();
-
-  const flush = (): Promise<void> => {
-    clearTimeout(timer);
-    timer = undefined;
-    const batch = waiting.splice(0);
-    if (batch.length > 0) writing = writing.then(() => write(batch));
-    return writing;
-  };
-  const write = async (batch: CallEvent[]): Promise<void> => {
-    try {
-      await database.write(async (trx) => {
+  const events = createBatches<CallEvent>({
+    log,
+    size: batchSize,
+    says: { lost: 'call events cannot be kept; those until they can are lost', kept: 'call events are kept again' },
+    write: (batch) =>
+      database.write(async (trx) => {
         for (let i = 0; i < batch.length; i += rowsPerStatement) {
           await insert(trx, batch.slice(i, i + rowsPerStatement).map(toRow));
         }
@@ -38,24 +29,15 @@ export function createSqliteSink(database: Database, log: Log, days: number): Ev
           .deleteFrom('calls')
           .where('at', '<', Date.now() - days * dayMs)
           .execute();
-      });
-      if (lost > 0) log.warn({ lost }, 'call events are kept again');
-      lost = 0;
-    } catch (error) {
-      if (lost === 0) log.warn({ error }, 'call events cannot be kept; those until they can are lost');
-      lost += batch.length;
-    }
-  };
+      }),
+  });
   return {
     name: 'sqlite',
     record(event) {
-      if (waiting.length >= keepAtMost) return;
-      waiting.push(event);
-      if (waiting.length >= batchSize) void flush();
-      else timer ??= setTimeout(() => void flush(), flushAfterMs).unref();
+      if (events.waiting < keepAtMost) events.add(event);
     },
-    flush,
-    close: flush,
+    flush: events.flush,
+    close: events.flush,
   };
 }
 

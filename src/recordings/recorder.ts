@@ -1,5 +1,6 @@
 import type { Log } from '../log.ts';
 import type { Keyring } from '../secrets/keyring.ts';
+import { createBatches } from '../store/batches.ts';
 import type { Database } from '../store/database.ts';
 import type { RecordedRun, Recording } from './recording.ts';
 import { insertRecordings, type NewRecording } from './table.ts';
@@ -7,7 +8,6 @@ import { insertRecordings, type NewRecording } from './table.ts';
 /** The most that a recording may hold, in bytes of what went in and out. */
 export const maxRecordingBytes = 1_000_000;
 
-const flushAfterMs = 500;
 const batchSize = 100;
 const heldAtMostBytes = 16_000_000;
 const dayMs = 86_400_000;
@@ -41,47 +41,31 @@ interface Waiting extends NewRecording {
 
 /** Keeps recordings in the database, encrypted, written in batches. */
 export function createRecorder({ database, ring, log, runs, days }: RecorderParts): Recorder {
-  const waiting: Waiting[] = [];
   // Of all that is not written yet.
-  let [heldBytes, lost] = [0, 0];
-  let timer: NodeJS.Timeout | undefined;
-  let writing: Promise<void> = Promise.resolve();
+  let heldBytes = 0;
   const refused = new Set<string>();
-
-  const lose = (count: number, error: unknown): void => {
-    if (lost === 0) log.warn({ error }, 'runs cannot be recorded; those until they can are lost');
-    lost += count;
-  };
-  const write = async (batch: readonly Waiting[]): Promise<void> => {
-    try {
-      await database.write(async (trx) => {
-        // Read inside, where no rotation can come in between.
-        const [key] = await ring.ensure();
-        await insertRecordings(trx, key, batch, runs, Date.now());
-      });
-      if (lost > 0) log.warn({ lost }, 'runs are recorded again');
-      lost = 0;
-    } catch (error) {
-      lose(batch.length, error);
-    } finally {
-      for (const { heldAs } of batch) heldBytes -= heldAs;
-    }
-  };
-  const flush = (): Promise<void> => {
-    clearTimeout(timer);
-    timer = undefined;
-    const batch = waiting.splice(0);
-    if (batch.length > 0) writing = writing.then(() => write(batch));
-    return writing;
-  };
+  const recordings = createBatches<Waiting>({
+    log,
+    size: batchSize,
+    says: { lost: 'runs cannot be recorded; those until they can are lost', kept: 'runs are recorded again' },
+    async write(batch) {
+      try {
+        await database.write(async (trx) => {
+          // Read inside, where no rotation can come in between.
+          const [key] = await ring.ensure();
+          await insertRecordings(trx, key, batch, runs, Date.now());
+        });
+      } finally {
+        for (const { heldAs } of batch) heldBytes -= heldAs;
+      }
+    },
+  });
   return {
     keep(of, recording, bytes) {
-      if (heldBytes + bytes > heldAtMostBytes) return lose(1, 'more than can be written');
+      if (heldBytes + bytes > heldAtMostBytes) return recordings.lose(1, 'more than can be written');
       const at = Date.now();
-      waiting.push({ of, recording, at, expiresAt: at + days * dayMs, heldAs: bytes });
       heldBytes += bytes;
-      if (waiting.length >= batchSize) void flush();
-      else timer ??= setTimeout(() => void flush(), flushAfterMs).unref();
+      recordings.add({ of, recording, at, expiresAt: at + days * dayMs, heldAs: bytes });
     },
     refuse({ tenant, tool, run }) {
       const key = `${tenant}/${tool}`;
@@ -92,7 +76,7 @@ export function createRecorder({ database, ring, log, runs, days }: RecorderPart
         'a run is too large to be recorded; more of this skill are not mentioned',
       );
     },
-    flush,
-    close: flush,
+    flush: recordings.flush,
+    close: recordings.flush,
   };
 }
