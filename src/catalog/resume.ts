@@ -2,9 +2,10 @@ import { type Answer, type CallRequest, isReviewer, type Question } from '../con
 import { WeaverError } from '../errors.ts';
 import { isSameJson } from '../json.ts';
 import type { RunKeeper } from '../runs/keeper.ts';
+import { findTaken } from '../runs/leases.ts';
 import { findQuestion, keepAnswer, lastAnswer } from '../runs/questions.ts';
 import { getRun } from '../runs/read.ts';
-import { findTaken, moveRun, type Run, retentionMs } from '../runs/table.ts';
+import { moveRun, type Run, retentionMs } from '../runs/table.ts';
 import type { Database } from '../store/database.ts';
 import { isRepeatable, type Tool } from './tool.ts';
 import { compileValidator } from './validator.ts';

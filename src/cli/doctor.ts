@@ -6,7 +6,7 @@ import type { App } from '../app.ts';
 import { tscVersion } from '../code/tsc.ts';
 import { toWeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
-import { runsUnderWay } from '../runs/table.ts';
+import { runsUnderWay } from '../runs/leases.ts';
 import { defaultLimits } from '../sandbox/sandbox.ts';
 import { createKeyring } from '../secrets/keyring.ts';
 import { listSecrets, openSecret } from '../secrets/table.ts';

@@ -5,7 +5,7 @@ import { decrypt, encrypt, type SecretKey } from '../secrets/cipher.ts';
 import type { Keyring } from '../secrets/keyring.ts';
 import type { SealedRows } from '../secrets/rotate.ts';
 import type { Database } from '../store/database.ts';
-import { isInOutbox, putOutbox } from '../store/outbox.ts';
+import { forgetLater } from '../store/forgetting.ts';
 import type { Db, Tables } from '../store/tables.ts';
 import type { RecordedRun, Recording, RecordingInfo } from './recording.ts';
 
@@ -47,8 +47,7 @@ export async function insertRecordings(
   for (const tenant of new Set(rows.map((row) => row.tenant))) {
     await keepLatest(trx, tenant, keepAtMost);
     const dueAt = Math.min(...rows.map((row) => (row.tenant === tenant ? row.expires_at : Number.POSITIVE_INFINITY)));
-    const message = { tenant, topic: forgetRecordings, key: '' };
-    if (!(await isInOutbox(trx, message, dueAt))) await putOutbox(trx, { ...message, dueAt }, now);
+    await forgetLater(trx, { tenant, topic: forgetRecordings }, dueAt, now);
   }
 }
 

@@ -1,19 +1,13 @@
 import type { Database } from '../store/database.ts';
 import type { Handler } from '../store/dispatcher.ts';
+import { forgetting } from '../store/forgetting.ts';
 import { endQuestion, openQuestion } from './questions.ts';
 import { endRun, findRun, forgetExpired, forgetRuns, retentionMs, unanswered } from './table.ts';
-
-const forgetAtMostEveryMs = 60_000;
 
 /** What follows the changes of runs: those that have expired are forgotten, a question that nobody answered ends its run. */
 export function runFollowUps({ write }: Pick<Database, 'write'>): Readonly<Record<string, Handler>> {
   return {
-    [forgetRuns]: async ({ tenant }) => {
-      const now = Date.now();
-      const next = await write((trx) => forgetExpired(trx, tenant, now));
-      // All that expires within the minute goes at once.
-      return next === undefined ? undefined : Math.max(next + 1, now + forgetAtMostEveryMs);
-    },
+    [forgetRuns]: forgetting({ write }, forgetExpired),
     [endQuestion]: async ({ tenant, key: questionId, body }) => {
       const now = Date.now();
       const { run: id } = body as { run: string };

@@ -2,7 +2,8 @@ import type { Progress } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Database } from '../store/database.ts';
-import { handBack, type RunKey, renewLease } from './table.ts';
+import { handBack, renewLease } from './leases.ts';
+import type { RunKey } from './table.ts';
 
 /** How long a lease must stand still until another process takes a run over, how often it is renewed, and looked after. */
 export interface RunTimes {

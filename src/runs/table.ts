@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Principal, Progress, Question, Via } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
-import { isInOutbox, putOutbox } from '../store/outbox.ts';
+import { forgetLater } from '../store/forgetting.ts';
 import type { Db, Tables } from '../store/tables.ts';
 import { openQuestion } from './questions.ts';
 
@@ -56,14 +56,6 @@ export interface NewRun {
   expiresAt: number;
 }
 
-/** A run as another process may have it under way. */
-export interface HeldLease extends RunKey {
-  tool: string;
-  holder: string | null;
-  /** 0 when its holder has handed it back. */
-  leaseUntil: number;
-}
-
 /** How long the outcome of a plain call is kept, and that of a run that went on in the background or asked. */
 export const retentionMs = Object.freeze({ plain: 3_600_000, kept: 30 * 86_400_000 });
 
@@ -114,8 +106,7 @@ export async function insertRun(trx: Db, run: NewRun, now: number): Promise<bool
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst();
   if (Number(numInsertedOrUpdatedRows ?? 0) === 0) return false;
-  const message = { tenant: principal.tenant, topic: forgetRuns, key: '' };
-  if (!(await isInOutbox(trx, message, run.expiresAt))) await putOutbox(trx, { ...message, dueAt: run.expiresAt }, now);
+  await forgetLater(trx, { tenant: principal.tenant, topic: forgetRuns }, run.expiresAt, now);
   return true;
 }
 
@@ -217,86 +208,6 @@ export async function dropRun(trx: Db, { tenant, id }: RunKey, holder: string): 
     .execute();
 }
 
-/** Moves on the leases of runs, with how far they are; gives those that have ended, or are not their holder's any more. */
-export async function renewLease(
-  trx: Db,
-  runs: readonly (RunKey & { holder: string; progress?: Progress | undefined })[],
-  leaseUntil: number,
-): Promise<Set<string>> {
-  const gone = new Set<string>();
-  // Another value each time, also where the clock stands or was set back: that is how others see that it moves.
-  const moved = sql<number>`case when lease_until >= ${leaseUntil} then lease_until + 1 else ${leaseUntil} end`;
-  for (const { tenant, id, holder, progress } of runs) {
-    const { numUpdatedRows } = await trx
-      .updateTable('runs')
-      .set({ lease_until: moved, ...(progress && { progress: JSON.stringify(progress) }) })
-      .where('tenant', '=', tenant)
-      .where('id', '=', id)
-      .where('state', '=', 'running')
-      .where('holder', '=', holder)
-      .executeTakeFirst();
-    if (Number(numUpdatedRows) === 0) gone.add(id);
-  }
-  return gone;
-}
-
-/** Lets runs go that their holders do not end, so that another process goes on with them at once. */
-export async function handBack(trx: Db, runs: readonly (RunKey & { holder: string })[]): Promise<void> {
-  for (const { tenant, id, holder } of runs) {
-    await trx
-      .updateTable('runs')
-      .set({ lease_until: 0, holder: null })
-      .where('tenant', '=', tenant)
-      .where('id', '=', id)
-      .where('state', '=', 'running')
-      .where('holder', '=', holder)
-      .execute();
-  }
-}
-
-/** Every run that some process has under way, of all tenants. */
-export async function runsUnderWay(db: Db): Promise<HeldLease[]> {
-  const rows = await db
-    .selectFrom('runs')
-    .select(['tenant', 'id', 'tool', 'holder', 'lease_until'])
-    .where('state', '=', 'running')
-    .orderBy('created_at')
-    .execute();
-  return rows.map(({ lease_until, ...row }) => ({ ...row, leaseUntil: lease_until ?? 0 }));
-}
-
-/** Takes a run over from a holder that was found lost; false when that was renewed, or another process was first. */
-export async function takeRun(trx: Db, seen: HeldLease, by: { holder: string; leaseUntil: number }): Promise<boolean> {
-  const { numUpdatedRows } = await trx
-    .updateTable('runs')
-    .set({ holder: by.holder, lease_until: by.leaseUntil, takes: sql<number>`coalesce(takes, 0) + 1` })
-    .where('tenant', '=', seen.tenant)
-    .where('id', '=', seen.id)
-    .where('state', '=', 'running')
-    .where('holder', seen.holder === null ? 'is' : '=', seen.holder)
-    .where(sql<boolean>`coalesce(lease_until, 0) = ${seen.leaseUntil}`)
-    .executeTakeFirst();
-  return Number(numUpdatedRows) > 0;
-}
-
-/** A run that was taken over, and how often that happened; undefined when it is not this holder's. */
-export async function findTaken(
-  db: Db,
-  { tenant, id }: RunKey,
-  holder: string,
-  now: number,
-): Promise<{ run: Run; takes: number } | undefined> {
-  const row = await db
-    .selectFrom('runs')
-    .selectAll()
-    .where('tenant', '=', tenant)
-    .where('id', '=', id)
-    .where('state', '=', 'running')
-    .where('holder', '=', holder)
-    .executeTakeFirst();
-  return row && { run: toRun(row, now, undefined), takes: row.takes ?? 0 };
-}
-
 /** What is under way has not expired, whatever a clock says that may have jumped. */
 const isKept = (now: number) => sql<boolean>`(state = 'running' or expires_at >= ${now})`;
 
@@ -378,7 +289,8 @@ const isInState = (state: RunState, now: number) => {
     : sql<boolean>`(state = ${state} and not ${isLate})`;
 };
 
-function toRun(row: Tables['runs'], now: number, question: Question | undefined): Run {
+/** A row as a run. `question` is what it asks now. */
+export function toRun(row: Tables['runs'], now: number, question: Question | undefined): Run {
   const outcome = JSON.parse(row.outcome);
   const late = isLate(row, now) ? unanswered(row.tool).toJSON() : undefined;
   const state = late ? 'failed' : (row.state as RunState);

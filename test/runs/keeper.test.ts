@@ -5,8 +5,9 @@ import type { Progress } from '../../src/contracts.ts';
 import { WeaverError } from '../../src/errors.ts';
 import { type Log, silentLog } from '../../src/log.ts';
 import { createRunKeeper, type HeldRun } from '../../src/runs/keeper.ts';
+import { runsUnderWay } from '../../src/runs/leases.ts';
 import { cancelRun, getRun } from '../../src/runs/read.ts';
-import { insertRun, moveRun, runsUnderWay } from '../../src/runs/table.ts';
+import { insertRun, moveRun } from '../../src/runs/table.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { until } from '../helpers/process.ts';
 

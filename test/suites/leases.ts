@@ -1,17 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createPrincipal } from '../../src/access/principals.ts';
-import {
-  endRun,
-  findRun,
-  findTaken,
-  type HeldLease,
-  handBack,
-  insertRun,
-  renewLease,
-  runsUnderWay,
-  takeRun,
-} from '../../src/runs/table.ts';
+import { findTaken, type HeldLease, handBack, renewLease, runsUnderWay, takeRun } from '../../src/runs/leases.ts';
+import { endRun, findRun, insertRun } from '../../src/runs/table.ts';
 import type { Database } from '../../src/store/database.ts';
 import type { Store } from './store.ts';
 

@@ -14,6 +14,7 @@ import * as view from '../../src/library/review-view.ts';
 import * as rollback from '../../src/library/rollback.ts';
 import * as library from '../../src/library/table.ts';
 import * as recordings from '../../src/recordings/table.ts';
+import * as leases from '../../src/runs/leases.ts';
 import * as questions from '../../src/runs/questions.ts';
 import * as read from '../../src/runs/read.ts';
 import * as runs from '../../src/runs/table.ts';
@@ -23,25 +24,28 @@ import * as secrets from '../../src/secrets/table.ts';
 import * as blobs from '../../src/store/blobs.ts';
 import { createMemoryCache } from '../../src/store/cache-memory.ts';
 import type { Database } from '../../src/store/database.ts';
+import * as forgetting from '../../src/store/forgetting.ts';
 import * as generation from '../../src/store/generation.ts';
 import * as outbox from '../../src/store/outbox.ts';
 import type { Db, Tables } from '../../src/store/tables.ts';
 
 const modules = {
-  ...{ blobs, decide, dependencies, generation, keys, library, outbox, questions },
+  ...{ blobs, decide, dependencies, forgetting, generation, keys, leases, library, outbox, questions },
   ...{ read, recordings, reviews, rollback, runs, secrets, tokens, usage, view },
 };
 /** What the modules export beside what asks the database. */
 const asksNothing = [
+  'forgetting.forgetting',
   'reviews.personNeeded',
   'reviews.refuseClosed',
   'runs.newRunId',
+  'runs.toRun',
   'runs.unanswered',
   'secrets.contextOf',
   'secrets.openRow',
 ];
 /** What works for all tenants at once, and hands on which tenant is whose. */
-const forAll = ['outbox.dueMessages', 'outbox.outboxHealth', 'outbox.reviveDead', 'runs.runsUnderWay'];
+const forAll = ['outbox.dueMessages', 'outbox.outboxHealth', 'outbox.reviveDead', 'leases.runsUnderWay'];
 
 const now = Date.UTC(2026, 10, 24);
 const later = now + 3_600_000;
@@ -268,7 +272,7 @@ const reading: Record<string, Ask> = {
   'reviews.listReviews': (db, { tenant }) => reviews.listReviews(db.read, tenant, undefined, 10),
   'runs.findByKey': (db, { agent }) => runs.findByKey(db.read, agent, 'key of run', now),
   'runs.findRun': (db, side) => runs.findRun(db.read, key('run', side), now),
-  'runs.findTaken': (db, side) => runs.findTaken(db.read, key('run', side), 'somebody', now),
+  'leases.findTaken': (db, side) => leases.findTaken(db.read, key('run', side), 'somebody', now),
   'runs.listRuns': (db, { tenant }) => runs.listRuns(db.read, tenant, { limit: 10 }, now),
   'secrets.listSecrets': (db, { tenant }) => secrets.listSecrets(db, tenant),
   'secrets.openSecret': (db, { tenant }) => secrets.openSecret(db, ring, tenant, 'TOKEN'),
@@ -360,12 +364,17 @@ const writing: Record<string, Ask> = {
       now,
     ),
   ),
-  'runs.renewLease': inWrite((trx, side) =>
-    runs.renewLease(trx, [{ ...key('run', side), holder: 'somebody' }], later + 1),
+  'forgetting.forgetLater': inWrite((trx, { tenant }) =>
+    forgetting.forgetLater(trx, { tenant, topic: 'forget_what' }, later, now),
   ),
-  'runs.handBack': inWrite((trx, side) => runs.handBack(trx, [{ ...key('to hand back', side), holder: 'somebody' }])),
-  'runs.takeRun': inWrite((trx, side) =>
-    runs.takeRun(
+  'leases.renewLease': inWrite((trx, side) =>
+    leases.renewLease(trx, [{ ...key('run', side), holder: 'somebody' }], later + 1),
+  ),
+  'leases.handBack': inWrite((trx, side) =>
+    leases.handBack(trx, [{ ...key('to hand back', side), holder: 'somebody' }]),
+  ),
+  'leases.takeRun': inWrite((trx, side) =>
+    leases.takeRun(
       trx,
       { ...key('to take', side), tool: 'x', holder: 'somebody', leaseUntil: later },
       { holder: 'another', leaseUntil: later },
