@@ -37,6 +37,7 @@ const steps: Record<string, number> = {
   'errors.ts': 0,
   'log.ts': 0,
   'optional.ts': 0,
+  'gcm.ts': 0,
   'json.ts': 0,
   'contracts.ts': 0,
   'package.ts': 0,

@@ -1,11 +1,10 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { hkdfSync } from 'node:crypto';
 import { keyText } from '../config.ts';
 import { WeaverError } from '../errors.ts';
+import { openBytes, sealBytes } from '../gcm.ts';
 
 /** Bytes of a key, as it stands in a file or in TOOLWEAVER_KEY. */
 export const keyBytes = 32;
-const [nonceBytes, tagBytes] = [12, 16];
-const algorithm = 'aes-256-gcm';
 
 /** A key of secrets. `id` may be seen by anybody and says nothing about the key. */
 export interface SecretKey {
@@ -32,25 +31,9 @@ export function parseKey(text: string): Buffer {
 }
 
 /** `text` under a key, as base64. It opens only with the same `context`. */
-export function encrypt({ bytes }: SecretKey, text: string, context: string): string {
-  const nonce = randomBytes(nonceBytes);
-  const cipher = createCipheriv(algorithm, bytes, nonce, { authTagLength: tagBytes }).setAAD(Buffer.from(context));
-  const sealed = [cipher.update(text, 'utf8'), cipher.final()];
-  return Buffer.concat([nonce, cipher.getAuthTag(), ...sealed]).toString('base64');
-}
+export const encrypt = ({ bytes }: SecretKey, text: string, context: string): string =>
+  sealBytes(bytes, [Buffer.from(text)], context).toString('base64');
 
 /** What `encrypt` was given; undefined when key, context or text are not those of that time. */
-export function decrypt({ bytes }: SecretKey, sealed: string, context: string): string | undefined {
-  const whole = Buffer.from(sealed, 'base64');
-  const [nonce, tag] = [whole.subarray(0, nonceBytes), whole.subarray(nonceBytes, nonceBytes + tagBytes)];
-  if (tag.length !== tagBytes) return undefined;
-  const decipher = createDecipheriv(algorithm, bytes, nonce, { authTagLength: tagBytes });
-  decipher.setAAD(Buffer.from(context)).setAuthTag(tag);
-  try {
-    const text = [decipher.update(whole.subarray(nonceBytes + tagBytes)), decipher.final()];
-    return Buffer.concat(text).toString('utf8');
-  } catch {
-    // Whatever differs, the one answer is that it does not open.
-    return undefined;
-  }
-}
+export const decrypt = ({ bytes }: SecretKey, sealed: string, context: string): string | undefined =>
+  openBytes(bytes, Buffer.from(sealed, 'base64'), context)?.toString('utf8');

@@ -1,11 +1,10 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { openBytes, sealBytes } from '../gcm.ts';
 import { type Cache, maxTtlMs, steadyNow } from './cache.ts';
 import type { RedisLink } from './redis.ts';
 
 /** More at once would hold up Redis, and would not come in time. */
 const maxBytes = 512_000;
-const cipher = 'aes-256-gcm';
-const [nonceBytes, tagBytes, timeBytes] = [12, 16, 8];
+const timeBytes = 8;
 
 /** A value as Redis has it: what it is, the end of its time, and how long that was. */
 interface Enclosed {
@@ -48,29 +47,19 @@ export function createRedisCache(link: Pick<RedisLink, 'ask'>, now: () => number
 }
 
 function close({ value, expiresAt, lastsMs }: Enclosed, name: string, key: Buffer): Buffer {
-  const nonce = randomBytes(nonceBytes);
   const times = Buffer.alloc(2 * timeBytes);
   times.writeDoubleBE(expiresAt);
   times.writeDoubleBE(lastsMs, timeBytes);
-  const closing = createCipheriv(cipher, key, nonce).setAAD(Buffer.from(name));
-  const closed = [closing.update(times), closing.update(value), closing.final()];
-  return Buffer.concat([nonce, closing.getAuthTag(), ...closed]);
+  return sealBytes(key, [times, value], name);
 }
 
-/** What `close` made for that name; undefined for anything else. */
+/** What `close` made for that name. Undefined where somebody else wrote it, or for another: the database has it. */
 function open(bytes: Buffer, name: string, key: Buffer): Enclosed | undefined {
-  if (bytes.length < nonceBytes + tagBytes + 2 * timeBytes) return undefined;
-  const opening = createDecipheriv(cipher, key, bytes.subarray(0, nonceBytes))
-    .setAAD(Buffer.from(name))
-    .setAuthTag(bytes.subarray(nonceBytes, nonceBytes + tagBytes));
-  try {
-    const opened = Buffer.concat([opening.update(bytes.subarray(nonceBytes + tagBytes)), opening.final()]);
-    return {
-      value: opened.subarray(2 * timeBytes),
-      expiresAt: opened.readDoubleBE(),
-      lastsMs: opened.readDoubleBE(timeBytes),
-    };
-  } catch {
-    return undefined; // Somebody else wrote it, or for another key: nothing is lost, the database has it.
-  }
+  const opened = openBytes(key, bytes, name);
+  if (!opened || opened.length < 2 * timeBytes) return undefined;
+  return {
+    value: opened.subarray(2 * timeBytes),
+    expiresAt: opened.readDoubleBE(),
+    lastsMs: opened.readDoubleBE(timeBytes),
+  };
 }
