@@ -24,6 +24,7 @@ import { createToolSearch, type ToolSearch } from './search/search.ts';
 import { createKeyring } from './secrets/keyring.ts';
 import { createListing, type Listing } from './server/listing.ts';
 import { createSkillKind } from './skills/kind.ts';
+import { createWorkspaces } from './skills/workspace.ts';
 import { createLayeredCache } from './store/cache-layered.ts';
 import { createMemoryCache } from './store/cache-memory.ts';
 import { createRedisCache } from './store/cache-redis.ts';
@@ -104,7 +105,7 @@ export async function openApp(config: Config, log: Log, options: AppOptions = {}
       call: (request) => call(request),
       allowAnyHost: config.allowAnyHost,
       privateHosts: config.privateHosts,
-      home: config.home,
+      workspaces: createWorkspaces(config.home),
       keyring,
       transport,
       sink,

@@ -119,6 +119,16 @@ function hiddenFinding(source: string, { codePoint, index }: InvisibleCharacter)
 export const tooDeep = (): Parsed =>
   refused('code_too_deep', 'code nests too deeply to be read', 'Use variables and functions for the inner parts.');
 
+/** What reading a tree gives, or that it nests too deeply for whoever reads it. */
+export async function orTooDeep<T>(read: () => Promise<T>): Promise<T | Pick<Parsed, 'findings'>> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof RangeError) return { findings: tooDeep().findings };
+    throw error;
+  }
+}
+
 const refused = (rule: string, message: string, remedy: string): Parsed => ({
   findings: [{ rule, severity: 'error', where: 'code', message, remedy }],
 });

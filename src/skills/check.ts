@@ -1,7 +1,7 @@
 import type { File } from '@babel/types';
 import { type Declared, readCapabilities } from '../code/capabilities.ts';
 import { checkProgram } from '../code/check-program.ts';
-import { type Language, parseProgram, tooDeep } from '../code/parse.ts';
+import { type Language, orTooDeep, parseProgram } from '../code/parse.ts';
 import { readProgram } from '../code/program.ts';
 import { compileProgram } from '../code/strip.ts';
 import { compareUses } from '../code/undeclared.ts';
@@ -155,12 +155,10 @@ async function inspectScript(code: string, language: Language, declared: Declare
 }
 
 async function inspectTree(ast: File, declared: Declared): Promise<InspectedCode> {
-  try {
+  const inspected = await orTooDeep(async () => {
     const program = await readProgram(ast);
     const { uses, findings } = findUses(program);
     return { uses: uses.tools, findings: [...checkProgram(program), ...findings, ...compareUses(uses, declared)] };
-  } catch (error) {
-    if (error instanceof RangeError) return { uses: [], findings: tooDeep().findings };
-    throw error;
-  }
+  });
+  return { uses: [], ...inspected };
 }

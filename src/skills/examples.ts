@@ -31,22 +31,35 @@ interface Bench {
   signal: AbortSignal;
 }
 
+/** What the examples came to; `isTooSlow` where the code computed for too long in one of them. */
+export interface ExampleProof extends Proof {
+  isTooSlow: boolean;
+}
+
 /** Runs every example of a draft, one after the other, and says which gave something else than expected. */
-export async function proveExamples(parts: ExampleParts, bench: Bench, examples: readonly Example[]): Promise<Proof> {
+export async function proveExamples(
+  parts: ExampleParts,
+  bench: Bench,
+  examples: readonly Example[],
+): Promise<ExampleProof> {
   const results: ExampleResult[] = [];
   const findings: Finding[] = [];
+  let isTooSlow = false;
   for (const [index, example] of examples.entries()) {
     const startedAt = performance.now();
     const trouble = await tryExample(parts, bench, example);
     const durationMs = Math.round((performance.now() - startedAt) * 100) / 100;
     results.push({ passed: trouble === undefined, durationMs, ...(trouble && { got: trouble.got }) });
+    isTooSlow ||= trouble?.limit === 'cpu';
     if (trouble) findings.push(findingAt(`examples[${index}]`, trouble.finding));
   }
-  return { results, findings };
+  return { results, findings, isTooSlow };
 }
 
 interface Trouble {
   got: unknown;
+  /** Which limit the code went over. */
+  limit?: unknown;
   finding: Omit<Finding, 'where'>;
 }
 
@@ -64,9 +77,10 @@ async function tryExample(parts: ExampleParts, bench: Bench, example: Example): 
   const { files } = manifest.capabilities;
   const result = await withStubs(example.stubs ?? {}, files, (bridge) => runExample(parts, bench, example, bridge));
   if (result.ok) return judge(manifest, example, result.value);
-  const { code, message, hint } = result.error;
+  const { code, message, hint, details } = result.error;
   const remedy = hint ?? 'Mend the code or the example.';
-  return trouble('example_failed', `[${code}] ${message}`, remedy, { error: result.error.toJSON() });
+  const failure = trouble('example_failed', `[${code}] ${message}`, remedy, { error: result.error.toJSON() });
+  return { ...failure, limit: details?.limit };
 }
 
 function runExample(parts: ExampleParts, bench: Bench, example: Example, bridge: Bridge): Promise<JobResult> {

@@ -21,7 +21,7 @@ export function answerOf(tool: string, outcome: Outcome): unknown {
 export const ownerOf = ({ tenant, id }: Principal): string => `${tenant}/${id}`;
 
 /** Compiled text as the sandbox runs it; errors name the author's lines. */
-export const toProgram = ({ compiled, language }: Manifest, text: string): Program => ({
+export const toProgram = ({ compiled, language }: Pick<Manifest, 'compiled' | 'language'>, text: string): Program => ({
   hash: compiled,
   text,
   // JavaScript runs as its author wrote it, and may hold a comment that looks like our table of lines.

@@ -7,8 +7,6 @@ import { type ExampleParts, proveExamples } from './examples.ts';
 import { toProgram } from './host.ts';
 import { createSkillTool, type SkillParts } from './run.ts';
 
-const tooSlow = 'The code computed for more than';
-
 /** Skills, as the library keeps them. */
 export function createSkillKind(parts: SkillParts & ExampleParts & SkillRules): EntryKind {
   return {
@@ -21,11 +19,11 @@ export function createSkillKind(parts: SkillParts & ExampleParts & SkillRules): 
     },
     async prove(manifest, { compiled, examples }, principal, signal) {
       const bench = { manifest, program: toProgram(manifest, compiled), principal, signal };
-      const proof = await proveExamples(parts, bench, examples);
-      const isSlow = proof.findings.some(({ message }) => message.includes(tooSlow));
-      if (!isSlow || manifest.engine !== 'quickjs' || (await parts.engineProblem('deno'))) return proof;
+      const { isTooSlow, ...proof } = await proveExamples(parts, bench, examples);
+      if (!isTooSlow || manifest.engine !== 'quickjs' || (await parts.engineProblem('deno'))) return proof;
       const again = await proveExamples(parts, { ...bench, manifest: { ...manifest, engine: 'deno' } }, examples);
-      return again.findings.length > 0 ? proof : { ...again, engine: 'deno', findings: [slowInQuickJs] };
+      if (again.findings.length > 0) return proof;
+      return { results: again.results, engine: 'deno', findings: [slowInQuickJs] };
     },
     toTool: (tenant, version, manifest, seal) => createSkillTool(parts, { tenant, version, manifest, seal }),
   };

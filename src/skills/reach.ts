@@ -8,15 +8,14 @@ import { openSecret } from '../secrets/table.ts';
 import type { Database } from '../store/database.ts';
 import { type Bridge, createBridge } from './bridge.ts';
 import { createFetch, type FetchRecord } from './fetch.ts';
-import { openWorkspace, type Workspace, workspaceFolder } from './workspace.ts';
+import type { Workspace } from './workspace.ts';
 
 export interface ReachParts {
   database: Database;
   sink: Pick<EventSink, 'record'>;
   transport: Transport;
   keyring: Keyring;
-  /** Where workspaces are. */
-  home: string;
+  workspaces: (tenant: string, skill: string) => Workspace;
   allowAnyHost: boolean;
   privateHosts: readonly string[];
 }
@@ -43,19 +42,11 @@ export async function openReach(parts: ReachParts, manifest: Manifest, ctx: Tool
           openSecret: (secret) => openSecret(parts.database, parts.keyring, tenant, secret),
           record: (request) => recordRequest(parts, ctx, request),
         });
-  const space = files === 'none' ? undefined : workspaceOf(workspaceFolder(parts.home, tenant, name));
+  const space = files === 'none' ? undefined : parts.workspaces(tenant, name);
   return {
     bridge: createBridge({ fetch, files: space && { space, canWrite: files === 'write' } }),
     mask: secrets.length > 0 ? await fetch?.mask() : undefined,
   };
-}
-
-// One for all calls in this process: their changes take turns, so that the quota holds.
-const workspaces = new Map<string, Workspace>();
-function workspaceOf(folder: string): Workspace {
-  const known = workspaces.get(folder) ?? openWorkspace(folder);
-  workspaces.set(folder, known);
-  return known;
 }
 
 // An event of its own below that of the call: where it went and how much, never what.

@@ -1,12 +1,15 @@
+import type { File } from '@babel/types';
 import { checkProgram } from '../code/check-program.ts';
-import { type Language, parseProgram, tooDeep } from '../code/parse.ts';
+import { type Language, orTooDeep, parseProgram } from '../code/parse.ts';
 import { readProgram } from '../code/program.ts';
-import { authorLine, compileProgram } from '../code/strip.ts';
+import { compileProgram } from '../code/strip.ts';
 import type { Finding } from '../contracts.ts';
 import { WeaverError } from '../errors.ts';
 import { sha256 } from '../json.ts';
+import type { Manifest } from '../library/kind.ts';
 import type { Engine, Program } from '../sandbox/sandbox.ts';
 import { chooseEngine } from './engine.ts';
+import { toProgram } from './host.ts';
 import { type PythonParts, readPython } from './python.ts';
 
 /** Code that runs once. */
@@ -37,9 +40,7 @@ export async function compileScript(code: string, language: Language | 'python',
   refuseErrors(chosen.findings);
   const compiled = await compileProgram(source, language);
   if ('findings' in compiled) throw refused(compiled.findings);
-  const { text } = compiled;
-  const lines = language === 'typescript' && { lineOf: (line: number) => authorLine(text, line) };
-  return { source, engine: chosen.engine, program: { hash: sha256(text), text, ...lines } };
+  return { source, engine: chosen.engine, program: programOf(compiled.text, language) };
 }
 
 // What a saved skill must name literally, code that runs once need not.
@@ -48,8 +49,11 @@ const aboutReach = ['ctx_escapes', 'dynamic_tool', 'dynamic_secret', 'two_ranges
 async function compilePython(source: string, parts: PythonParts): Promise<Script> {
   const { findings } = await readPython(parts, source);
   refuseErrors(findings.filter(({ rule }) => !aboutReach.includes(rule)));
-  return { source, engine: 'python', program: { hash: sha256(source), text: source } };
+  return { source, engine: 'python', program: programOf(source, 'python') };
 }
+
+const programOf = (text: string, language: Manifest['language']): Program =>
+  toProgram({ compiled: sha256(text), language }, text);
 
 function refuseErrors(findings: readonly Finding[]): void {
   const errors = findings.filter(({ severity }) => severity === 'error');
@@ -57,13 +61,9 @@ function refuseErrors(findings: readonly Finding[]): void {
 }
 
 // Nobody reviews it, so code made at run time is no worse than the rest.
-async function inspect(ast: Parameters<typeof readProgram>[0]): Promise<Finding[]> {
-  try {
-    return checkProgram(await readProgram(ast)).filter(({ severity }) => severity === 'error');
-  } catch (error) {
-    if (error instanceof RangeError) return tooDeep().findings;
-    throw error;
-  }
+async function inspect(ast: File): Promise<Finding[]> {
+  const found = await orTooDeep(async () => checkProgram(await readProgram(ast)));
+  return Array.isArray(found) ? found.filter(({ severity }) => severity === 'error') : found.findings;
 }
 
 const refused = (findings: Finding[]): WeaverError =>

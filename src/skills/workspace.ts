@@ -56,8 +56,9 @@ export function openWorkspace(root: string): Workspace {
     return file;
   };
   const check = async (file: string, added: number, isNew: boolean): Promise<void> => {
-    await removeStale(root);
-    const files = await walk(root, root);
+    const found = await walk(root, root);
+    await removeStale(root, found);
+    const files = found.filter(isWhole);
     const size = files.reduce((sum, one) => sum + one.size, 0) + added;
     if (isNew && files.length >= maxFiles) throw full('files', `holds ${maxFiles} files already`);
     if (size > maxBytes) throw full('size', `would hold ${size} bytes, over ${maxBytes}`);
@@ -90,7 +91,7 @@ export function openWorkspace(root: string): Workspace {
       }),
     async list(folder = '') {
       const from = folder === '' ? root : await place(folder);
-      const files = await walk(root, from);
+      const files = (await walk(root, from)).filter(isWhole).map(({ path, size }) => ({ path, size }));
       return files.sort((a, b) => (a.path < b.path ? -1 : 1));
     },
     remove: (path) =>
@@ -100,6 +101,17 @@ export function openWorkspace(root: string): Workspace {
         await rm(file).catch(explain(path));
         return true;
       }),
+  };
+}
+
+/** The workspaces of a home, each one for all calls in this process: their changes take turns, so that the quota holds. */
+export function createWorkspaces(home: string): (tenant: string, skill: string) => Workspace {
+  const known = new Map<string, Workspace>();
+  return (tenant, skill) => {
+    const folder = workspaceFolder(home, tenant, skill);
+    const space = known.get(folder) ?? openWorkspace(folder);
+    known.set(folder, space);
+    return space;
   };
 }
 
@@ -181,29 +193,35 @@ async function appendTo(file: string, data: Buffer): Promise<void> {
   await handle.writeFile(data).finally(() => handle.close());
 }
 
-// What a process left that was killed while it wrote.
-async function removeStale(root: string): Promise<void> {
-  const names = await readdir(root).catch(() => []);
-  for (const name of names.filter((one) => one.startsWith(unfinished))) {
-    const stat = await lstat(join(root, name)).catch(() => undefined);
-    if (stat && stat.mtimeMs < Date.now() - staleMs) await rm(join(root, name), { force: true });
-  }
+interface Found extends WorkspaceFile {
+  mtimeMs: number;
 }
 
-async function walk(root: string, folder: string): Promise<WorkspaceFile[]> {
+/** What is no file yet lies at the root, until it is renamed. */
+const isWhole = ({ path }: Found): boolean => !path.startsWith(unfinished);
+
+// What a process left that was killed while it wrote.
+async function removeStale(root: string, found: readonly Found[]): Promise<void> {
+  const stale = found.filter((one) => !isWhole(one) && one.mtimeMs < Date.now() - staleMs);
+  for (const { path } of stale) await rm(join(root, path), { force: true });
+}
+
+async function walk(root: string, folder: string): Promise<Found[]> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       return explain(relative(root, folder))(error);
     },
   );
-  const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith(unfinished));
   return Promise.all(
-    files.map(async (entry) => {
-      const file = join(entry.parentPath ?? entry.path, entry.name);
-      const stat = await lstat(file).catch(() => undefined);
-      return { path: relative(root, file).split(sep).join('/'), size: stat?.size ?? 0 };
-    }),
+    entries
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => {
+        const file = join(entry.parentPath ?? entry.path, entry.name);
+        const stat = await lstat(file).catch(() => undefined);
+        const path = relative(root, file).split(sep).join('/');
+        return { path, size: stat?.size ?? 0, mtimeMs: stat?.mtimeMs ?? Number.POSITIVE_INFINITY };
+      }),
   );
 }
 

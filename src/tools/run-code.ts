@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import * as z from 'zod';
 import { splitName } from '../catalog/catalog.ts';
 import type { Tool, ToolContext } from '../catalog/tool.ts';
@@ -13,7 +14,6 @@ import { defineBuiltin } from './builtin.ts';
 
 const maxTimeoutMs = 300_000;
 const shownLogCharacters = 1_000;
-const seeds = 2 ** 32;
 
 const input = z.strictObject({
   code: z
@@ -66,7 +66,7 @@ export function runCode({ database, sandbox, engineProblem }: RunCodeParts): Too
         input: given,
         limits: { ...defaultLimits, wallMs },
         now: Date.now(),
-        seed: Math.floor(Math.random() * seeds),
+        seed: randomInt(2 ** 32),
         async callTool(name, argument) {
           const tool = calledBy(name, argument);
           calls[tool] = (calls[tool] ?? 0) + 1;
