@@ -36,3 +36,15 @@ export async function findingsOf(
   }
   return outcome.error.details?.findings as { rule: string; message: string; line?: number }[];
 }
+
+/** Computes for a moment; `patient` calls it `x` times, and so takes long without being slow itself. */
+export const works = draft({
+  name: 'works',
+  examples: [],
+  code: 'export default (i) => { for (let n = 0; n < 4e5; n++); return { y: i.x }; }',
+});
+export const patient = draft({
+  name: 'patient',
+  examples: [],
+  code: 'export default async (i, ctx) => { for (let n = 0; n < i.x; n++) await ctx.tools.works({ x: n }); return { y: 1 }; }',
+});

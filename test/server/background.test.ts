@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/client';
 import { describe, expect, it } from 'vitest';
 import { localAgent } from '../../src/access/principals.ts';
-import { agent, draft, person, type TestApp, testApp } from '../helpers/app.ts';
+import { agent, person, type TestApp, testApp } from '../helpers/app.ts';
 import { connectInMemory, connectOverHttp, serveHttp, tokenFor } from '../helpers/clients.ts';
-import { lenient, saveSkill } from '../helpers/drafts.ts';
+import { lenient, patient, saveSkill, works } from '../helpers/drafts.ts';
 import { type Era, makeHome, startServer, textOf, until } from '../helpers/process.ts';
 import { testTool, waitingTool } from '../helpers/test-tools.ts';
 
@@ -175,16 +175,6 @@ describe('a run whose process is killed', () => {
   it('goes on in another process as the same run', { timeout: 60_000 }, async () => {
     const home = makeHome();
     const server = await startServer({ home, env: { TOOLWEAVER_APPROVAL: 'auto' } });
-    const works = draft({
-      name: 'works',
-      examples: [],
-      code: 'export default (i) => { for (let n = 0; n < 4e5; n++); return { y: i.x }; }',
-    });
-    const patient = draft({
-      name: 'patient',
-      examples: [],
-      code: 'export default async (i, ctx) => { for (let n = 0; n < i.x; n++) await ctx.tools.works({ x: n }); return { y: 1 }; }',
-    });
     for (const fields of [works, patient]) await server.callTool('save_skill', fields);
     const _meta = { 'toolweaver/idempotency-key': 'k' };
     server.send({ id: 'long', method: 'tools/call', params: { name: 'patient', arguments: { x: 60 }, _meta } });

@@ -1,20 +1,10 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { draft, person, testApp } from '../helpers/app.ts';
+import { person, testApp } from '../helpers/app.ts';
+import { patient, works } from '../helpers/drafts.ts';
 import { send } from '../helpers/http.ts';
 import { startHttp } from '../helpers/http-process.ts';
 import { makeHome, runCli, startWorker, until } from '../helpers/process.ts';
-
-const works = draft({
-  name: 'works',
-  examples: [],
-  code: 'export default (i) => { for (let n = 0; n < 4e5; n++); return { y: i.x }; }',
-});
-const patient = draft({
-  name: 'patient',
-  examples: [],
-  code: 'export default async (i, ctx) => { for (let n = 0; n < i.x; n++) await ctx.tools.works({ x: n }); return { y: 1 }; }',
-});
 
 describe('toolweaver worker', () => {
   it('goes on at once with a run that a server handed back when it was stopped', { timeout: 60_000 }, async () => {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/store/database.ts';
 import { migrations } from '../../src/store/migrations.ts';
-import { draft } from '../helpers/app.ts';
+import { patient, works } from '../helpers/drafts.ts';
 import { send } from '../helpers/http.ts';
 import { startHttp } from '../helpers/http-process.ts';
 import { needsPostgres, type PostgresServer, startPostgres } from '../helpers/postgres.ts';
@@ -25,17 +25,6 @@ async function migrateFurther(address: string): Promise<void> {
   );
   await database.close();
 }
-
-const works = draft({
-  name: 'works',
-  examples: [],
-  code: 'export default (i) => { for (let n = 0; n < 4e5; n++); return { y: i.x }; }',
-});
-const patient = draft({
-  name: 'patient',
-  examples: [],
-  code: 'export default async (i, ctx) => { for (let n = 0; n < i.x; n++) await ctx.tools.works({ x: n }); return { y: 1 }; }',
-});
 
 const places: [string, boolean, (home: string) => Promise<string>][] = [
   ['SQLite', false, async (home) => join(home, 'toolweaver.db')],
