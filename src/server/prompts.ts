@@ -10,7 +10,8 @@ const shape = `A skill is one function: export default async function run(input,
 - input_schema and output_schema: JSON Schema with type "object" at the root, a description on every property.
 - examples: at least one { input, output }; each is run before saving and must give exactly its output.
 - description: one sentence (verb, object, result); use_when: when to choose it; example_requests: 3 to 5 in a user's words.
-- No imports, network, files, timers or process. ctx.tools.<name>(input) calls another saved tool.`;
+- ctx.tools.<name>(input) calls another saved tool. No imports, no process.
+- ctx.fetch(url, { method, headers, body }) and ctx.files reach what capabilities declares: { net: ["api.example.com"], secrets: ["TOKEN"], files: "read" }; such a skill waits for a person, and its examples say what it finds: stubs: { "ctx.fetch": { "GET https://…": … }, "ctx.files": { "a.txt": "…" } }.`;
 
 const prompts: readonly PromptKind[] = [
   {

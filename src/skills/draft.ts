@@ -69,7 +69,7 @@ export const skillDraft = z.strictObject({
     .min(1)
     .max(200_000)
     .describe(
-      'An ES module: export default async function run(input, ctx) { … return output; }. ctx has tools.<name>(input), call("name@^1", input), progress(done, total, message), log(…), now(), random(). No imports, network, files or process. In Python: def run(input, ctx).',
+      'An ES module: export default async function run(input, ctx) { … return output; }. ctx has tools.<name>(input), call("name@^1", input), fetch(url, init) and files as capabilities declares, progress(done, total, message), log(…), now(), random(). No imports, no process. In Python: def run(input, ctx).',
     ),
   language: z.enum(languages).default('javascript').describe('Language of the code.'),
   input_schema: z.record(z.string(), json).describe('JSON Schema (2020-12) of the input; type "object" at the root.'),
