@@ -11,6 +11,26 @@ export interface Log {
   error(facts: object, message: string): void;
 }
 
+/** Trouble that begins and ends: each is said once, however often it is met. */
+export interface Trouble {
+  begins(error: unknown): void;
+  ends(): void;
+}
+
+export function sayOnce(say: { begins(error: unknown): void; ends(): void }): Trouble {
+  let isThere = false;
+  return {
+    begins(error) {
+      if (!isThere) say.begins(error);
+      isThere = true;
+    },
+    ends() {
+      if (isThere) say.ends();
+      isThere = false;
+    },
+  };
+}
+
 const secretKey =
   /^key$|(?:authorization|cookie|password|passphrase|secret|token|credentials?|(?:api|private|signing)key)$/i;
 const maxDepth = 8;

@@ -1,6 +1,6 @@
 import { localTenant } from '../access/principals.ts';
 import { toWeaverError, type WeaverError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { type Log, sayOnce } from '../log.ts';
 import type { Database } from '../store/database.ts';
 import type { Dispatcher } from '../store/dispatcher.ts';
 import type { Takeover } from './takeover.ts';
@@ -47,22 +47,23 @@ export function createWorker(
   /** Does it again and again, once at a time; says once that it fails, and once that it does not any more. */
   const repeat = (everyMs: number, what: string, work: () => Promise<unknown>): (() => Promise<void>) => {
     let underWay: Promise<void> | undefined;
-    let isWell = true;
+    const trouble = sayOnce({
+      begins: (error) => log.warn({ error }, `${what}: it fails, and is tried again`),
+      ends: () => log.warn({}, `${what}: it works again`),
+    });
     const once = async (): Promise<void> => {
       try {
         // A database that is not this version's any more says so here.
         database.generation(localTenant);
         await work();
-        if (!isWell) log.warn({}, `${what}: it works again`);
-        isWell = true;
+        trouble.ends();
       } catch (thrown) {
         const error = toWeaverError(thrown);
         if (error.code === 'database_newer') {
           halt();
           return say(error);
         }
-        if (isWell) log.warn({ error }, `${what}: it fails, and is tried again`);
-        isWell = false;
+        trouble.begins(error);
       }
     };
     const tick = (): void => {

@@ -11,6 +11,7 @@ import { type Exchange, type ListenerTimes, openListener, type Route } from '../
 import { challengeFor, metadataRoutes } from '../http/metadata.ts';
 import { authenticateByOAuth, type OAuthRules } from '../http/oauth.ts';
 import { sendJson } from '../http/problem.ts';
+import { type Log, sayOnce, type Trouble } from '../log.ts';
 import { logLook } from '../server/announce.ts';
 import { createMcpEdge, type McpEdge, type McpEdgeOptions } from '../server/http.ts';
 import { apiRoutes } from '../web/api.ts';
@@ -108,19 +109,18 @@ function oauthRules({ issuer, audience }: Config): OAuthRules {
 }
 
 function healthRoutes(app: App): Route[] {
-  const { said, well } = saidOnce(app.log);
-  const route = (path: string, check: () => Promise<object>): Route => ({
+  const route = (path: string, check: () => Promise<object>, trouble = troubleOf(app.log, path)): Route => ({
     path,
     methods: ['GET', 'HEAD'],
     isOpen: true,
     handle: ({ response }: Exchange) =>
       check().then(
         (state) => {
-          well(path);
+          trouble.ends();
           sendJson(response, 200, state);
         },
         (error: unknown) => {
-          said(path, error);
+          trouble.begins(error);
           sendJson(response, 503, { status: 'unavailable', database: toWeaverError(error).code });
         },
       ),
@@ -133,19 +133,11 @@ function healthRoutes(app: App): Route[] {
   return [route('/healthz', async () => ({ status: 'ok' })), route('/readyz', ready)];
 }
 
-/** A line when something is not well any more, and one when it is again, however often it is asked. */
-function saidOnce(log: App['log']) {
-  const ill = new Set<string>();
-  return {
-    said(path: string, error: unknown): void {
-      if (!ill.has(path)) log.warn({ error }, `${path} is not well`);
-      ill.add(path);
-    },
-    well(path: string): void {
-      if (ill.delete(path)) log.warn({}, `${path} is well again`);
-    },
-  };
-}
+const troubleOf = (log: Log, path: string): Trouble =>
+  sayOnce({
+    begins: (error) => log.warn({ error }, `${path} is not well`),
+    ends: () => log.warn({}, `${path} is well again`),
+  });
 
 async function askDatabase({ database, source }: App): Promise<void> {
   await source.freshen(localTenant);

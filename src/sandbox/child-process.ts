@@ -2,16 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { byteLength } from '../json.ts';
-import {
-  type FromChild,
-  firstPipe,
-  fromLine,
-  keptPrograms,
-  maxLineBytes,
-  readLines,
-  type ToChild,
-  toLine,
-} from './protocol.ts';
+import { setRef, takeLine } from './child-io.ts';
+import { type FromChild, firstPipe, keptPrograms, maxLineBytes, readLines, type ToChild, toLine } from './protocol.ts';
 import type { Job } from './sandbox.ts';
 
 /** A running confined child. */
@@ -61,7 +53,9 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
     child.once('exit', once).once('error', once);
   });
   const kill = () => void child.kill('SIGKILL');
-  for (const source of sourcesOf(child)) {
+  const sources = sourcesOf(child);
+  const parts = [child, child.stdin, ...sources];
+  for (const source of sources) {
     source.on(
       'data',
       // What a dead child had still said is not heard: its jobs may run again by now.
@@ -82,42 +76,26 @@ export function startChild(folder: string, threads: number, { hear, ended }: Lis
     programs,
     send,
     run(id, { program: { hash, text }, limits, now, seed }, input) {
-      setRef(child, true);
+      setRef(parts, true);
       const isKnown = programs.has(hash);
       // The child asks for what it has not; only the list must not grow for ever.
       if (programs.size >= keptPrograms) programs.clear();
       programs.add(hash);
       return send({ t: 'run', id, hash, ...(!isKnown && { text }), input, limits, now, seed });
     },
-    release: () => setRef(child, false),
+    release: () => setRef(parts, false),
     async end() {
       // Held until it is gone: nothing else may keep the event loop alive by then.
-      setRef(child, true);
+      setRef(parts, true);
       kill();
       await gone;
     },
   };
 }
 
-// A frame that is none, or that nobody can make sense of, shows that the child is not itself any more.
-function takeLine(line: string, hear: Listener['hear'], kill: () => void): void {
-  try {
-    hear(fromLine(line));
-  } catch {
-    kill();
-  }
-}
-
 /** Where its main thread and its other threads speak. */
 const sourcesOf = ({ stdout, stdio }: ChildProcess): Readable[] =>
   [stdout, ...stdio.slice(firstPipe)].filter((stream) => stream instanceof Readable);
-
-function setRef(child: ChildProcess, isHeld: boolean): void {
-  for (const part of [child, child.stdin, ...sourcesOf(child)] as { ref?(): void; unref?(): void }[]) {
-    if (isHeld) part.ref?.();
-    else part.unref?.();
-  }
-}
 
 // The flag lost its prefix in Node 22.13 and 23.5.
 function permissionFlag(): string {

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { byteLength } from '../json.ts';
-import { type FromChild, fromLine, maxLineBytes, readLines, type ToChild, toLine } from './protocol.ts';
+import { setRef, takeLine } from './child-io.ts';
+import { type FromChild, maxLineBytes, readLines, type ToChild, toLine } from './protocol.ts';
 
 const maxUnreadBytes = 4 * maxLineBytes;
 
@@ -51,7 +52,7 @@ export function toGuestProcess(child: ChildProcess, { hear, used, endingOf, kill
   child.stdout?.on(
     'data',
     // One that has said what is no message is not itself any more; what follows is not heard.
-    readLines((line) => void (isBroken || take(line, hear, giveUp)), giveUp),
+    readLines((line) => void (isBroken || takeLine(line, hear, giveUp)), giveUp),
   );
   child.stdout?.on('error', kill);
   child.stdin?.on('error', () => {});
@@ -69,23 +70,8 @@ export function toGuestProcess(child: ChildProcess, { hear, used, endingOf, kill
       return true;
     },
     used: () => (child.pid === undefined ? undefined : used(child.pid)),
-    hold: (isHeld) => setRef(child, isHeld),
+    hold: (isHeld) => setRef([child, child.stdin, child.stdout], isHeld),
     kill,
     ended,
   };
-}
-
-function take(line: string, hear: (message: FromChild) => void, giveUp: () => void): void {
-  try {
-    hear(fromLine(line));
-  } catch {
-    giveUp();
-  }
-}
-
-function setRef(child: ChildProcess, isHeld: boolean): void {
-  for (const part of [child, child.stdin, child.stdout] as { ref?(): void; unref?(): void }[]) {
-    if (isHeld) part.ref?.();
-    else part.unref?.();
-  }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely, PostgresDialect } from 'kysely';
 import { WeaverError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { type Log, sayOnce } from '../log.ts';
 import type { Bus } from './bus.ts';
 import type { Database } from './database.ts';
 import { isMigrated, migrate, watchVersion } from './migrate.ts';
@@ -124,23 +124,23 @@ interface Health {
 /** Says once that the database does not answer, and once that it does again. */
 function watchHealth(place: string, log: Log): Health {
   let isWatched = false;
-  let isWell = true;
+  const { begins, ends } = sayOnce({
+    begins: (error) =>
+      log.warn(
+        // Not the error itself: pg hangs the whole connection on it.
+        { reason: (error as Error).message, database: place },
+        'the database does not answer; what others change is not seen',
+      ),
+    ends: () => log.warn({ database: place }, 'the database answers again'),
+  });
   return {
     watch() {
       isWatched = true;
     },
     broke(error) {
-      if (!isWatched) return;
-      // Not the error itself: pg hangs the whole connection on it.
-      const { message } = error as Error;
-      if (isWell)
-        log.warn({ reason: message, database: place }, 'the database does not answer; what others change is not seen');
-      isWell = false;
+      if (isWatched) begins(error);
     },
-    answers() {
-      if (!isWell) log.warn({ database: place }, 'the database answers again');
-      isWell = true;
-    },
+    answers: ends,
   };
 }
 
